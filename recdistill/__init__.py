@@ -1,0 +1,73 @@
+"""recdistill: train a large recommender, distil it into a compact student, compare the two, embed the student.
+
+The names below are loaded when they are first used: importing the package loads neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "read_interactions": "recdistill.data.readers",
+    "Interactions": "recdistill.data.interactions",
+    "HeldOut": "recdistill.data.interactions",
+    "Vocab": "recdistill.data.vocab",
+    "Split": "recdistill.data.splits",
+    "Ranker": "recdistill.models.base",
+    "TwoTower": "recdistill.models.two_tower",
+    "EASE": "recdistill.models.ease",
+    "ALS": "recdistill.models.als",
+    "SVD": "recdistill.models.svd",
+    "Popularity": "recdistill.models.popularity",
+    "Knowledge": "recdistill.knowledge.store",
+    "distill": "recdistill.knowledge.distill",
+    "compress": "recdistill.compression.convert",
+    "evaluate": "recdistill.evaluation.evaluate",
+    "Recommender": "recdistill.serving.recommender",
+    "run": "recdistill.runs.pipeline",
+    "RunConfig": "recdistill.runs.config",
+    "RecdistillError": "recdistill.errors",
+    "ArtifactError": "recdistill.errors",
+    "ConfigError": "recdistill.errors",
+    "DataError": "recdistill.errors",
+    "KnowledgeError": "recdistill.errors",
+}
+_MODULES = {"split": "recdistill.data.splits"}
+
+__all__ = ["__version__", *_HOMES, *_MODULES]
+
+if TYPE_CHECKING:
+    from recdistill.compression.convert import compress
+    from recdistill.data import splits as split
+    from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.data.readers import read_interactions
+    from recdistill.data.splits import Split
+    from recdistill.data.vocab import Vocab
+    from recdistill.errors import ArtifactError, ConfigError, DataError, KnowledgeError, RecdistillError
+    from recdistill.evaluation.evaluate import evaluate
+    from recdistill.knowledge.distill import distill
+    from recdistill.knowledge.store import Knowledge
+    from recdistill.models.als import ALS
+    from recdistill.models.base import Ranker
+    from recdistill.models.ease import EASE
+    from recdistill.models.popularity import Popularity
+    from recdistill.models.svd import SVD
+    from recdistill.models.two_tower import TwoTower
+    from recdistill.runs.config import RunConfig
+    from recdistill.runs.pipeline import run
+    from recdistill.serving.recommender import Recommender
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'recdistill' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

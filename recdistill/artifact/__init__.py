@@ -1,0 +1,9 @@
+"""A trained model as a folder that any program can check and load; nothing in it is ever executed."""
+
+from __future__ import annotations
+
+from recdistill.artifact.doctor import doctor
+from recdistill.artifact.load import Artifact, load
+from recdistill.artifact.save import save
+
+__all__ = ["Artifact", "doctor", "load", "save"]

@@ -1,0 +1,41 @@
+"""Is an artifact whole, and as small as it says?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from recdistill.artifact.layout import CHECKED, CHECKSUMS, CONFIG
+from recdistill.artifact.load import load
+from recdistill.errors import ArtifactError
+
+TOLERANCE = 4_000
+"""Bytes by which a claim may be off."""
+
+
+def doctor(folder: str | Path) -> dict[str, Any]:
+    """What the folder holds, its bytes counted from the arrays.
+
+    Raises ArtifactError for anything that `load` refuses, and for a claim that is off by more than 4 kB.
+    """
+    found = load(folder)
+    counted, claimed = found.scorer.nbytes, found.config.get("bytes")
+    if not isinstance(claimed, int) or abs(claimed - counted) > TOLERANCE:
+        path = found.folder / CONFIG
+        raise ArtifactError(f"{path}: claims {claimed!r} bytes, its arrays hold {counted}. Save the model again.")
+    described = found.scorer.config()
+    return {
+        "folder": str(found.folder),
+        "name": found.config.get("name"),
+        "kind": found.config.get("kind"),
+        "schema_version": found.config["schema_version"],
+        "form": described["form"],
+        "codecs": described["codecs"],
+        "items": len(found.items),
+        "users": None if found.users is None else len(found.users),
+        "dimension": found.scorer.dimension,
+        "parameters": found.scorer.parameters,
+        "bytes": counted,
+        "bytes_claimed": claimed,
+        "files": {name: (found.folder / name).stat().st_size for name in (*CHECKED, CHECKSUMS)},
+    }

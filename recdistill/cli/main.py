@@ -1,0 +1,72 @@
+"""`recdistill VERB …`: reads the verb, turns every foreseeable failure into one line and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from recdistill import __version__
+from recdistill.cli import demo, doctor, recommend, report, run
+from recdistill.errors import RecdistillError
+from recdistill.registry import nearest
+
+VERBS = (demo, run, report, recommend, doctor)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose refusals take one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}. See {self.prog} --help\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="recdistill", description="Distil a large recommender into a compact student.")
+    parser.add_argument("--version", action="version", version=f"recdistill {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    for verb in VERBS:
+        name = verb.__name__.rpartition(".")[2]
+        child = verbs.add_parser(name, help=verb.HELP, description=verb.HELP)
+        child.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        verb.add_arguments(child)
+        child.set_defaults(main=verb.main)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    names = [verb.__name__.rpartition(".")[2] for verb in VERBS]
+    if words and not words[0].startswith("-") and words[0] not in names:
+        print(f"recdistill: error: no verb {words[0]!r}. {nearest(words[0], names)}", file=sys.stderr)
+        return 2
+    options = build_parser().parse_args(words)
+    try:
+        return options.main(options) or 0
+    except RecdistillError as error:
+        return _refuse(options, error, str(error))
+    except MemoryError as error:
+        return _refuse(options, error, "out of memory; give a smaller --memory, or a smaller teacher.dim with --set")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        return _refuse(
+            options, error, f"{error.filename or 'the disk'}: {error.strerror}; free space or choose another folder"
+        )
+    except KeyboardInterrupt as error:
+        _refuse(options, error, "stopped; the same command goes on from the last whole step")
+        return 130
+
+
+def _refuse(options: argparse.Namespace, error: BaseException, line: str) -> int:
+    if options.debug:
+        raise error
+    print(f"recdistill {options.verb}: error: {' '.join(line.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""`recdistill run`: from a log to a distilled student, its report and a folder that a service can load."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "train a teacher and a student on a log, compare them, write report and artifacts"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log", metavar="FILE", help="CSV or Parquet with user_id, item_id[, rating, timestamp, split]"
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", required=True, help="the run's folder; the same folder goes on where it stopped"
+    )
+    parser.add_argument(
+        "--split-column", metavar="NAME", help="column with train|valid|test or 0|2|1 (0 train, 1 test, 2 valid)"
+    )
+    parser.add_argument("--columns", metavar="OURS=YOURS,…", help="for instance user_id=userId,item_id=movieId")
+    parser.add_argument(
+        "--config", metavar="FILE.toml", help="settings as in a run's config.toml; the options here go before it"
+    )
+    add_common_arguments(parser)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every verb that trains takes."""
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="train N times with seeds 0 … N-1 and report means (default 1)"
+    )
+    parser.add_argument(
+        "--history", choices=("train", "train+valid"), help="what a user is made of when test is scored"
+    )
+    parser.add_argument(
+        "--exclude", choices=("train", "train+valid"), help="what may not be recommended when test is scored"
+    )
+    parser.add_argument("--k", metavar="K[,K]", help="cut-offs of the metrics (default 10,20)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train (default auto)")
+    parser.add_argument("--minutes", type=float, metavar="M", help="plan one seed for about M minutes (default 60)")
+    parser.add_argument(
+        "--memory", metavar="SIZE", help="plan for this much memory, for instance 16GB (default 80 %% of the limit)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any setting, for instance teacher.dim=128"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress on the terminal")
+
+
+def main(options: argparse.Namespace) -> int:
+    from recdistill.errors import ConfigError
+    from recdistill.runs.config import RunConfig
+
+    if not options.log and not options.config:
+        raise ConfigError("no log: give --log FILE (CSV or Parquet with user_id and item_id), or try recdistill demo")
+    return execute(RunConfig.from_options(options), Path(options.out), quiet=options.quiet)
+
+
+def execute(config: object, out: Path, *, quiet: bool) -> int:
+    """Run, print the comparison, say where everything is and what to try next."""
+    from recdistill.report.table import comparison_table
+    from recdistill.runs.pipeline import run
+    from recdistill.training.progress import NullProgress, TqdmProgress
+
+    report = run(config, out, progress=NullProgress() if quiet else TqdmProgress())  # type: ignore[arg-type]
+    print(comparison_table(report))
+    print(f"\nReport     {out / 'report.html'}   (numbers: report.json, per user: per_user/)")
+    print(f"Student    {out / 'artifacts' / 'student'}")
+    print("\nTry next")
+    print(f"  recdistill recommend {out / 'artifacts' / 'student'} --k 5   recommendations for a history that you give")
+    print(f"  recdistill doctor {out / 'artifacts' / 'student'}            check the folder and its bytes")
+    return 0

@@ -1,0 +1,1 @@
+"""One student turned into a smaller one."""

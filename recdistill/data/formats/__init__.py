@@ -1,0 +1,1 @@
+"""Where a log comes from: one file for each format."""

@@ -1,0 +1,172 @@
+"""What models are fitted on and measured against: encoded rows, and the held-out part of a split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recdistill.data.vocab import Vocab, id_array
+from recdistill.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """A validated, encoded log: each (user, item) once, sorted by it, so that the order of the file plays no part."""
+
+    users: Vocab
+    items: Vocab
+    user_rows: np.ndarray
+    """int64 (n_rows,)"""
+    item_rows: np.ndarray
+    """int64 (n_rows,)"""
+    times: np.ndarray | None = None
+    """Seconds, int64, or float64 where the log has fractions."""
+    values: np.ndarray | None = None
+    """float32; no model is obliged to use them: every row is positive."""
+    notes: tuple[str, ...] = ()
+    """What was taken, dropped and counted on the way here, for people."""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("item_rows", "times", "values"):
+            column = getattr(self, name)
+            if column is not None and len(column) != self.n_rows:
+                raise DataError(f"interactions: {name} has {len(column)} rows, user_rows {self.n_rows}.")
+        for name, rows, size in (("user", self.user_rows, self.n_users), ("item", self.item_rows, self.n_items)):
+            if self.n_rows and not 0 <= rows.min() <= rows.max() < size:
+                raise DataError(f"interactions: {name} rows go from {rows.min()} to {rows.max()}; there are {size}.")
+        if not (np.diff(pair_keys(self.user_rows, self.item_rows, self.n_items)) > 0).all():
+            raise DataError("interactions: rows must be sorted by (user, item), each once. Use Interactions.from_rows.")
+
+    @classmethod
+    def from_rows(
+        cls,
+        users: Vocab,
+        items: Vocab,
+        user_rows: np.ndarray,
+        item_rows: np.ndarray,
+        *,
+        times: np.ndarray | None = None,
+        values: np.ndarray | None = None,
+        notes: tuple[str, ...] = (),
+        source: str = "",
+    ) -> Interactions:
+        """From rows in any order; a repeated (user, item) is kept once, the last by time or place."""
+        order = sorted_order(user_rows, item_rows, len(items), times)
+        kept = order[last_of_each(pair_keys(user_rows, item_rows, len(items))[order])]
+        if len(kept) < len(user_rows):
+            notes = (*notes, f"{len(user_rows) - len(kept)} repeated (user, item) rows: the last of each is kept")
+        rows = user_rows[kept].astype(np.int64), item_rows[kept].astype(np.int64)
+        when, worth = (None if column is None else column[kept] for column in (times, values))
+        return cls(users, items, *rows, when, worth, notes, source)
+
+    @classmethod
+    def from_ids(
+        cls, user_ids: Iterable[Any], item_ids: Iterable[Any], times: Iterable[float] | None = None
+    ) -> Interactions:
+        """From external ids in memory; the vocabularies are in sorted order of id."""
+        (users, user_rows), (items, item_rows) = _encode(user_ids), _encode(item_ids)
+        when = None if times is None else np.asarray(times)
+        return cls.from_rows(users, items, user_rows, item_rows, times=when, source="ids in memory")
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.user_rows)
+
+    def csr(self) -> csr_matrix:
+        """Binary float32 (n_users, n_items), indices sorted; the same object at each call."""
+        return self._csr
+
+    def sha256(self) -> str:
+        """Hash of vocabularies and rows; neither the file's name nor the order of its rows enters."""
+        return self._sha256
+
+    @cached_property
+    def _csr(self) -> csr_matrix:
+        return binary_csr(self.user_rows, self.item_rows, (self.n_users, self.n_items))
+
+    @cached_property
+    def _sha256(self) -> str:
+        digest = hashlib.sha256((self.users.sha256() + self.items.sha256()).encode())
+        for name in ("user_rows", "item_rows", "times", "values"):
+            column = getattr(self, name)
+            if column is not None:
+                digest.update(f"{name} {column.dtype.str}".encode())
+                digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What the users of a valid or test part turned out to want: known users by row, then cold ones by id."""
+
+    user_ids: np.ndarray
+    """External ids (m,), int64 or object holding str."""
+    user_rows: np.ndarray
+    """int64 (m,) rows of train, -1 for a user who is not there."""
+    relevant: csr_matrix
+    """(m, n_items), the relevant items that train knows."""
+    relevant_count: np.ndarray
+    """int64 (m,); items that train does not know are counted too."""
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.user_ids), len(self.user_rows), self.relevant.shape[0], len(self.relevant_count)}
+        if len(sizes) > 1:
+            raise DataError(f"held-out part: its columns have different lengths, {sorted(sizes)}.")
+        if (np.diff(self.relevant.indptr) > self.relevant_count).any():
+            raise DataError("held-out part: a user has more known relevant items than relevant items.")
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+
+def pair_keys(user_rows: np.ndarray, item_rows: np.ndarray, n_items: int) -> np.ndarray:
+    """One int64 for each (user, item), in their order."""
+    return user_rows.astype(np.int64) * max(n_items, 1) + item_rows
+
+
+def sorted_order(user_rows: np.ndarray, item_rows: np.ndarray, n_items: int, times: np.ndarray | None) -> np.ndarray:
+    """The order by (user, item, time, place); the dear sort by time is done for repeated pairs only."""
+    keys = pair_keys(user_rows, item_rows, n_items)
+    order = np.argsort(keys)
+    same = keys[order[1:]] == keys[order[:-1]]
+    if same.any():
+        repeated = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        rows = np.sort(order[repeated])
+        when = rows if times is None else times[rows]
+        order[repeated] = rows[np.lexsort((rows, when, keys[rows]))]
+    return order
+
+
+def last_of_each(keys: np.ndarray) -> np.ndarray:
+    """Mask of the last row of each run of equal `keys` (sorted)."""
+    return np.append(keys[1:] != keys[:-1], True) if len(keys) else np.zeros(0, dtype=bool)
+
+
+def binary_csr(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
+    """float32 ones at pairs that are sorted by (row, column) and distinct."""
+    indptr = np.zeros(shape[0] + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows, minlength=shape[0]), out=indptr[1:])
+    matrix = csr_matrix((np.ones(len(columns), dtype=np.float32), columns, indptr), shape=shape, copy=False)
+    matrix.has_sorted_indices = True
+    return matrix
+
+
+def _encode(ids: Iterable[Any]) -> tuple[Vocab, np.ndarray]:
+    """The sorted vocabulary of a column in memory, and its rows."""
+    distinct, rows = np.unique(id_array(ids), return_inverse=True)
+    return Vocab(distinct), rows.astype(np.int64)

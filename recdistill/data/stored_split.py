@@ -1,0 +1,102 @@
+"""A split on disk: arrays in safetensors, the rest in JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_matrix
+
+from recdistill.data.interactions import HeldOut, Interactions
+from recdistill.data.splits import Split
+from recdistill.data.vocab import Vocab
+from recdistill.errors import DataError
+
+ARRAYS, REST = "split.safetensors", "split.json"
+SCHEMA_VERSION = 1
+
+
+def save_split(split: Split, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    train = split.train
+    arrays = {name: getattr(train, name) for name in ("user_rows", "item_rows", "times", "values")}
+    arrays = {f"train.{name}": array for name, array in arrays.items() if array is not None}
+    arrays |= _vocab_arrays("users", train.users) | _vocab_arrays("items", train.items)
+    if split.valid is not None:
+        arrays |= _held_arrays("valid", split.valid)
+    if split.test is not split.valid:
+        arrays |= _held_arrays("test", split.test)
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
+    rest = {
+        "schema_version": SCHEMA_VERSION,
+        "name": split.name,
+        "history": split.history,
+        "exclude": split.exclude,
+        "users_left_out": split.users_left_out,
+        "notes": split.notes,
+        "train_notes": train.notes,
+        "source": train.source,
+        "sha256": train.sha256(),
+        "test_is_valid": split.test is split.valid,
+    }
+    (folder / REST).write_text(json.dumps(rest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load_split(folder: Path) -> Split:
+    arrays, rest = _read(folder)
+    column = {name: arrays.get(f"train.{name}") for name in ("times", "values")}
+    rows = arrays["train.user_rows"], arrays["train.item_rows"], column["times"], column["values"]
+    notes = tuple(rest["train_notes"])
+    train = Interactions(_vocab("users", arrays), _vocab("items", arrays), *rows, notes=notes, source=rest["source"])
+    if train.sha256() != rest["sha256"]:
+        raise DataError(f"{folder / ARRAYS}: the rows are not those that were saved. Make the split again.")
+    valid = _held("valid", arrays, train.n_items)
+    test = valid if rest["test_is_valid"] else _held("test", arrays, train.n_items)
+    if test is None:
+        raise DataError(f"{folder / ARRAYS}: holds no test part. Make the split again.")
+    settings = {name: rest[name] for name in ("name", "history", "exclude", "users_left_out")}
+    return Split(train, valid, test, notes=tuple(rest["notes"]), **settings)
+
+
+def _read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        rest = json.loads((folder / REST).read_text(encoding="utf-8"))
+        arrays = load_file(folder / ARRAYS)
+    except (FileNotFoundError, NotADirectoryError) as fault:
+        raise DataError(f"{folder}: not a saved split; {Path(str(fault.filename)).name} is missing.") from None
+    except (ValueError, SafetensorError) as fault:
+        raise DataError(f"{folder}: the saved split cannot be read ({fault}). Make it again.") from None
+    if rest.get("schema_version") != SCHEMA_VERSION:
+        raise DataError(f"{folder}: a split of schema {rest.get('schema_version')!r}; {SCHEMA_VERSION} is read here.")
+    return arrays, rest
+
+
+def _vocab_arrays(prefix: str, vocab: Vocab) -> dict[str, np.ndarray]:
+    return {f"{prefix}.{name}": array for name, array in vocab.arrays().items()}
+
+
+def _vocab(prefix: str, arrays: dict[str, np.ndarray]) -> Vocab:
+    names = {name: name.removeprefix(f"{prefix}.") for name in arrays if name.startswith(f"{prefix}.")}
+    return Vocab.from_arrays({short: arrays[name] for name, short in names.items()})
+
+
+def _held_arrays(part: str, held: HeldOut) -> dict[str, np.ndarray]:
+    return _vocab_arrays(f"{part}_users", Vocab(held.user_ids)) | {
+        f"{part}.user_rows": held.user_rows,
+        f"{part}.indptr": held.relevant.indptr,
+        f"{part}.indices": held.relevant.indices,
+        f"{part}.relevant_count": held.relevant_count,
+    }
+
+
+def _held(part: str, arrays: dict[str, np.ndarray], n_items: int) -> HeldOut | None:
+    if f"{part}.user_rows" not in arrays:
+        return None
+    rows, indices = arrays[f"{part}.user_rows"], arrays[f"{part}.indices"]
+    ones = np.ones(len(indices), dtype=np.float32)
+    relevant = csr_matrix((ones, indices, arrays[f"{part}.indptr"]), shape=(len(rows), n_items))
+    return HeldOut(_vocab(f"{part}_users", arrays).ids(), rows, relevant, arrays[f"{part}.relevant_count"])

@@ -1,0 +1,1 @@
+"""How good, how alike, how small and how fast: models measured side by side."""

@@ -1,0 +1,1 @@
+"""What a teacher knows, written down once for any number of students."""

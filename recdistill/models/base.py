@@ -1,0 +1,215 @@
+"""What every model is: settings in, `fit` on a training log, then a serving scorer that answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
+
+import numpy as np
+
+from recdistill.data.vocab import Vocab
+from recdistill.errors import ConfigError
+from recdistill.settings import from_mapping, to_mapping
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.serving.scorers import Histories, Scorer
+    from recdistill.training.progress import Progress
+
+T = TypeVar("T")
+CHOICE_K = 20
+
+
+class NotFittedError(ConfigError):
+    """A model was asked something before it was fitted."""
+
+
+class TrainVocab(NamedTuple):
+    """The ids that a model was fitted on; rows of its scorer are rows of these."""
+
+    users: Vocab
+    items: Vocab
+
+
+class Ranker(ABC):
+    """Scores users × items; the settings are keywords, those of its `Config`, a frozen dataclass.
+
+    A setting that is None is chosen in `fit`: on the valid part where one is given, else by a rule from the log.
+    """
+
+    kind: ClassVar[str]
+    """The name in configs, reports and artifacts."""
+    Config: ClassVar[type]
+    softmax_scores: ClassVar[bool] = False
+    """Whether scores are logits of a softmax over all items, so that a teacher needs no temperature."""
+
+    config: Any
+    chosen: dict[str, Any]
+    """Settings that the last `fit` chose itself; `type(model)(**model.settings())` is fitted with the same ones."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = from_mapping(self.Config, settings, where=self.kind)
+        self.chosen = {}
+        self._scorer: Scorer | None = None
+        self._train_vocab: TrainVocab | None = None
+        self._trained_on: dict[str, Any] = {}
+
+    def fit(
+        self,
+        train: Interactions,
+        valid: HeldOut | None = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn from `train`; `valid` only chooses settings that are None, it is never fitted on."""
+        check_log(train, self.kind)
+        self.chosen = {}
+        self._keep(self._fit(train, valid, seed=seed, device=device, progress=progress), train, seed)
+        return self
+
+    @abstractmethod
+    def _fit(
+        self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
+    ) -> Scorer:
+        """The scorer learned from `train`; what was chosen on the way goes to `self.chosen`."""
+
+    def _keep(self, scorer: Scorer, train: Interactions, seed: int) -> None:
+        self._scorer = scorer
+        self._train_vocab = TrainVocab(train.users, train.items)
+        self._trained_on = {
+            "source": train.source,
+            "sha256": train.sha256(),
+            "users": train.n_users,
+            "items": train.n_items,
+            "rows": train.n_rows,
+            "seed": seed,
+        }
+
+    @property
+    def fitted(self) -> bool:
+        return self._scorer is not None
+
+    @property
+    def scorer(self) -> Scorer:
+        """What answers: works on rows of `train_vocab`, without torch."""
+        return self._after_fit(self._scorer)
+
+    @property
+    def train_vocab(self) -> TrainVocab:
+        return self._after_fit(self._train_vocab)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings in force, those chosen in `fit` included; unset ones are left out."""
+        return {**to_mapping(self.config), **self.chosen}
+
+    def user_vectors(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        """float32 (B, d); only where the scorer has vectors."""
+        return self.scorer.user_vectors(histories, user_rows)
+
+    def item_vectors(self) -> np.ndarray:
+        """float32 (n_items, d); score = user · item + bias."""
+        return self.scorer.item_vectors()
+
+    def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        """float32 (B, n_items) for histories of item rows; `user_rows` is -1 for people unknown in training."""
+        return self.scorer.score(histories, user_rows)
+
+    def top_k(
+        self, histories: Histories, k: int, user_rows: np.ndarray | None = None, *, exclude: Histories | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Item rows (B, k) and scores, best first; -1 and -inf where fewer than k items remain after `exclude`."""
+        from recdistill.retrieval.exact import top_k
+
+        return top_k(self.scorer, histories, user_rows, k, exclude)
+
+    def save(self, folder: str | Path, *, name: str | None = None, metrics: dict[str, Any] | None = None) -> Path:
+        """Write the artifact that `Recommender.load` reads."""
+        from recdistill import artifact
+
+        scorer, vocab = self.scorer, self.train_vocab
+        artifact.save(
+            Path(folder), scorer, vocab.items, vocab.users, kind=self.kind, name=name or self.kind,
+            trained_on=self._trained_on, metrics=metrics, settings=self.settings(),
+        )  # fmt: skip
+        return Path(folder)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.settings().items())
+        return f"{type(self).__name__}({settings})"
+
+    def _after_fit(self, part: T | None) -> T:
+        if part is None:
+            name = type(self).__name__
+            raise NotFittedError(f"{name}: not fitted yet. Call {name}(…).fit(train) first.")
+        return part
+
+
+def check_log(train: Interactions, kind: str) -> None:
+    if not train.n_rows:
+        raise ConfigError(f"{kind}: the training log is empty; found 0 rows. Fit on a log with interactions.")
+
+
+def train_rows(train: csr_matrix, user_rows: np.ndarray) -> csr_matrix:
+    """The training rows of `user_rows`; empty ones where a row is -1."""
+    known = np.flatnonzero(user_rows >= 0)
+    found = train[user_rows[known]]
+    counts = np.zeros(len(user_rows) + 1, dtype=np.int64)
+    counts[known + 1] = np.diff(found.indptr)
+    return type(train)((found.data, found.indices, np.cumsum(counts)), shape=(len(user_rows), train.shape[1]))
+
+
+def valid_ndcg(scorer: Scorer, train: Interactions, valid: HeldOut, k: int = CHOICE_K) -> float:
+    """Mean NDCG@k over the users of `valid` with a relevant item; history and excluded items are the train rows.
+
+    `k` is cut to the catalogue.
+    """
+    from recdistill.evaluation.ranking import hits_of, ndcg
+    from recdistill.retrieval.exact import top_k
+    from recdistill.serving.scorers import Histories
+
+    counted = np.flatnonzero(valid.relevant_count > 0)
+    if not len(counted):
+        raise ConfigError("valid part: no user has a relevant item, so nothing can be chosen on it. Leave it out.")
+    rows, k = valid.user_rows[counted], min(k, train.n_items)
+    histories = Histories.from_csr(train_rows(train.csr(), rows))
+    items, _ = top_k(scorer, histories, rows, k, histories)
+    return float(ndcg(hits_of(items, valid.relevant[counted]), valid.relevant_count[counted], k).mean())
+
+
+class Choice(NamedTuple):
+    value: float
+    scorer: Any
+    valid_ndcg: float
+
+
+def choose(
+    values: Iterable[float],
+    fit: Callable[[float], Scorer],
+    train: Interactions,
+    valid: HeldOut,
+    *,
+    task: str,
+    progress: Progress | None,
+) -> Choice:
+    """The value whose scorer has the highest NDCG@20 on valid, the earlier one on a tie; holds two scorers at most."""
+    from recdistill.training.progress import NullProgress
+
+    values = list(values)
+    best: Choice | None = None
+    with (progress or NullProgress()).task(task, total=len(values)) as bar:
+        for value in values:
+            scorer = fit(value)
+            found = Choice(value, scorer, valid_ndcg(scorer, train, valid))
+            if best is None or found.valid_ndcg > best.valid_ndcg:
+                best = found
+            del scorer
+            bar.advance(1, valid_ndcg=found.valid_ndcg)
+    if best is None:
+        raise ConfigError(f"{task}: no values to choose from; give at least one")
+    return best

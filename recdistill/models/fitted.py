@@ -1,0 +1,69 @@
+"""A model that was fitted before: read from an artifact, or made from another by changing what answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from recdistill.errors import ConfigError
+from recdistill.models.base import Ranker, TrainVocab
+
+if TYPE_CHECKING:
+    from recdistill.serving.scorers import Scorer
+
+
+@dataclass(frozen=True)
+class NoConfig:
+    """A fitted model has nothing left to set."""
+
+
+class FittedRanker(Ranker):
+    """Answers, is measured, compressed, saved, and asked for knowledge; it cannot be fitted again."""
+
+    kind = "fitted"
+    Config = NoConfig
+
+    def __init__(
+        self, scorer: Scorer, vocab: TrainVocab, *, kind: str, settings: dict[str, Any], trained_on: dict[str, Any], softmax_scores: bool
+    ) -> None:
+        super().__init__()
+        self.kind = kind  # type: ignore[misc]
+        self.softmax_scores = softmax_scores  # type: ignore[misc]
+        self._settings = settings
+        self._scorer, self._train_vocab, self._trained_on = scorer, vocab, trained_on
+
+    @classmethod
+    def load(cls, folder: str | Path) -> FittedRanker:
+        """From an artifact; raises ArtifactError where it is not one, or has changed."""
+        from recdistill import artifact
+        from recdistill.data.vocab import Vocab
+        from recdistill.models.registry import MODELS
+
+        found = artifact.load(Path(folder))
+        kind = found.config["kind"]
+        return cls(
+            found.scorer,
+            TrainVocab(found.users if found.users is not None else Vocab([]), found.items),
+            kind=kind,
+            settings=found.config["settings"],
+            trained_on=found.config["trained_on"],
+            softmax_scores=kind in MODELS and MODELS[kind].softmax_scores,
+        )
+
+    @classmethod
+    def of(cls, ranker: Ranker, scorer: Scorer, *, kind: str) -> FittedRanker:
+        """`ranker` with another scorer, under another kind: what compression and cutting return."""
+        return cls(
+            scorer, ranker.train_vocab, kind=kind, settings=ranker.settings(), trained_on=ranker._trained_on,
+            softmax_scores=ranker.softmax_scores,
+        )  # fmt: skip
+
+    def settings(self) -> dict[str, Any]:
+        return dict(self._settings)
+
+    def fit(self, *args: Any, **kwargs: Any) -> Self:
+        raise ConfigError(f"{self.kind}: this model was fitted before; make a new one to fit")
+
+    def _fit(self, *args: Any, **kwargs: Any) -> Scorer:
+        raise NotImplementedError

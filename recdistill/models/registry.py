@@ -1,0 +1,15 @@
+"""The models that a config or the command line can name."""
+
+from __future__ import annotations
+
+from recdistill.models.als import ALS
+from recdistill.models.base import Ranker
+from recdistill.models.ease import EASE
+from recdistill.models.popularity import Popularity
+from recdistill.models.svd import SVD
+from recdistill.models.two_tower import TwoTower
+from recdistill.registry import Registry
+
+MODELS: Registry[type[Ranker]] = Registry("model")
+for _model in (TwoTower, EASE, ALS, Popularity, SVD):
+    MODELS.register(_model.kind, _model)

@@ -1,0 +1,132 @@
+"""The two-tower model: a user is a bag of the history (and an id, if wanted), a score is a cosine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from recdistill.errors import ConfigError
+from recdistill.models.base import Ranker, check_log, valid_ndcg
+from recdistill.models.two_tower_rules import LogFacts, TwoTowerPlan, candidates, plan
+
+if TYPE_CHECKING:
+    from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.knowledge.store import Knowledge
+    from recdistill.serving.scorers import BagScorer
+    from recdistill.training.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoTowerConfig:
+    """None means: by rule from the log, or chosen on valid (see `two_tower_rules`)."""
+
+    dim: int = 256
+    """Of users' and items' vectors."""
+    user_id: bool = True
+    """A vector of its own for every user; without it the model serves people it has never seen."""
+    table: Literal["auto", "full", "tied"] = "auto"
+    """Full: one table for the items of histories, one for those ranked. Tied: the same for both."""
+    tau: float | None = None
+    """Temperature: a logit is cosine / tau + bias."""
+    user_weight: float | None = None
+    """A user's labels count n^(1-w), n their number: 0 every interaction the same, 1 every user."""
+    history_dropout: float | None = None
+    """Share of a history that is hidden in training."""
+    label_share: float | None = None
+    """Weight of the labels where there is a teacher; the rest is the teacher's."""
+    temperature: float = 1.0
+    """Softens the teacher's and the student's distributions; the loss carries its square."""
+    epochs: int | None = None
+    epochs_share: float = 1.0
+    """Of the rule's epochs: what a plan cuts where time is short."""
+    learning_rate: float | None = None
+    batch_users: int = 512
+    trials: int | None = None
+    """Candidate settings tried on valid by a model without user ids; none: all of the rule's."""
+
+    def __post_init__(self) -> None:
+        at_least_one = {"dim": self.dim, "batch_users": self.batch_users, "epochs": self.epochs, "trials": self.trials}
+        above_zero = {"tau": self.tau, "temperature": self.temperature, "learning_rate": self.learning_rate}
+        above_zero["epochs_share"] = self.epochs_share
+        shares = {"user_weight": self.user_weight, "label_share": self.label_share}
+        for name, value in at_least_one.items():
+            if value is not None and value < 1:
+                raise ConfigError(f"two_tower: {name} = {value}: give at least 1.")
+        for name, number in above_zero.items():
+            if number is not None and not 0 < number < float("inf"):
+                raise ConfigError(f"two_tower: {name} = {number}: give a number above 0.")
+        for name, number in shares.items():
+            if number is not None and not 0 <= number <= 1:
+                raise ConfigError(f"two_tower: {name} = {number}: give a number from 0 to 1.")
+        if self.history_dropout is not None and not 0 <= self.history_dropout < 1:
+            raise ConfigError(f"two_tower: history_dropout = {self.history_dropout}: give a number from 0 to below 1.")
+
+
+class TwoTower(Ranker):
+    """User = Σ_history rows / √n (+ the user's own row), item = a row, both of length 1; logit = cosine / τ + bias.
+
+    Learns from a decoupled softmax over all items and, in `distil`, from a teacher's soft labels over all items.
+    """
+
+    kind: ClassVar[str] = "two_tower"
+    Config: ClassVar[type] = TwoTowerConfig
+    softmax_scores: ClassVar[bool] = True
+    config: TwoTowerConfig
+
+    def _fit(
+        self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
+    ) -> BagScorer:
+        return self._choose(train, None, valid, seed=seed, device=device, progress=progress)
+
+    def distil(
+        self,
+        train: Interactions,
+        knowledge: Knowledge,
+        valid: HeldOut | None = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn from the labels of `train` and from what a teacher says about its users, who are those of the rows."""
+        check_log(train, self.kind)
+        if (knowledge.n_users, knowledge.n_items) != (train.n_users, train.n_items):
+            raise ConfigError(
+                f"two_tower: the knowledge is about {knowledge.n_users} users and {knowledge.n_items} items, the log has "
+                f"{train.n_users} and {train.n_items}. Extract it from this training log."
+            )
+        self.chosen = {}
+        self._keep(self._choose(train, knowledge, valid, seed=seed, device=device, progress=progress), train, seed)
+        return self
+
+    def _choose(
+        self,
+        train: Interactions,
+        knowledge: Knowledge | None,
+        valid: HeldOut | None,
+        *,
+        seed: int,
+        device: str,
+        progress: Progress | None,
+    ) -> BagScorer:
+        """The best on valid of the candidate settings; without a valid part the first of them, the rule's default."""
+        from recdistill.models.two_tower_training import train_two_tower
+
+        facts = LogFacts.of(train)
+        tried = candidates(self.config, facts, distilled=knowledge is not None)
+        tried = tried[: self.config.trials] if valid is not None else tried[:1]
+        best: tuple[float, BagScorer, dict[str, Any]] | None = None
+        for number, changes in enumerate(tried, 1):
+            settings = plan(replace(self.config, **changes), facts, distilled=knowledge is not None)
+            scorer = train_two_tower(
+                settings, train, knowledge, valid, seed=seed, device=device, progress=progress,
+                name=f"two-tower d={self.config.dim}" + (f", {number} of {len(tried)}" if len(tried) > 1 else ""),
+            )  # fmt: skip
+            reached = valid_ndcg(scorer, train, valid) if valid is not None and len(tried) > 1 else 0.0
+            if best is None or reached > best[0]:
+                best = reached, scorer, changes
+        assert best is not None
+        self.chosen = best[2] if len(tried) > 1 else {}
+        return best[1]

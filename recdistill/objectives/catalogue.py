@@ -1,0 +1,188 @@
+"""The loss of a two-tower model over the whole catalogue, labels and knowledge at once, with gradients in closed form.
+
+Equal to `label_share · Softmax(decoupled) + (1 - label_share) · SoftKL` (or `SoftKLTopK`) of the plain objectives, but
+one pass over tiles of users × items instead of several, with bf16 products where the processor has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from recdistill.objectives.base import Objective
+from recdistill.objectives.teacher_tile import TeacherSource, TeacherTile
+
+TILE_ELEMENTS = 1_000_000
+"""Users × items that are in memory at once; a tile is whole rows, so that every row sum is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Positives:
+    """Items per user of a batch, ragged: entry e belongs to user `rows[e]` (ascending) and is item `items[e]`."""
+
+    offsets: Tensor  # (batch + 1,)
+    items: Tensor
+    rows: Tensor
+
+    @property
+    def counts(self) -> Tensor:
+        return self.offsets.diff()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueConfig:
+    label_share: float = 1.0
+    """Weight of the labels; the rest is the weight of the knowledge."""
+    temperature: float = 1.0
+    """Softens student and teacher in the knowledge part, which then carries its square."""
+    precision: torch.dtype = torch.float32
+    """Type of the large products and of the exponentials."""
+
+
+class CatalogueLoss(Objective):
+    """label_share · decoupled softmax of the labels + (1 - label_share) · τ²·KL(teacher‖student), over all items."""
+
+    def __init__(self, config: CatalogueConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or CatalogueConfig()
+
+    def forward(
+        self,
+        users: Tensor,
+        items: Tensor,
+        bias: Tensor,
+        positives: Positives,
+        *,
+        weight: Tensor | None = None,
+        teacher: TeacherSource | None = None,
+        teacher_users: Tensor | None = None,
+    ) -> Tensor:
+        """Logits are users (batch, d) @ items.T (d, n) + bias (n,); `teacher_users` are the rows given to `teacher`."""
+        weight = users.new_ones(len(users)) if weight is None else weight
+        return _Catalogue.apply(users, items, bias, positives, weight, teacher, teacher_users, self.config)
+
+
+class _Catalogue(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        users: Tensor,
+        items: Tensor,
+        bias: Tensor,
+        positives: Positives,
+        weight: Tensor,
+        teacher: TeacherSource | None,
+        teacher_users: Tensor | None,
+        config: CatalogueConfig,
+    ) -> Tensor:
+        has_label = positives.counts > 0
+        share = config.label_share if teacher is not None else 1.0
+        label_weight = share * _normalised(weight * has_label)
+        known = weight if teacher is None or teacher_users is None else weight * teacher.known(teacher_users)
+        soft_weight = (1.0 - share) * _normalised(known)
+        work = config.precision
+        narrow_items = items.to(work)
+        shift = users.norm(dim=1).max() * items.norm(dim=1).max() + bias.max()  # no logit is above it
+        shifted = (bias - shift).to(work)
+        d_users, d_items, d_bias = torch.empty_like(users), torch.zeros_like(items), torch.zeros_like(bias)
+        loss = users.new_zeros(())
+        for tile in _tiles(len(users), len(items)):
+            narrow_users = users[tile].to(work)
+            logits = torch.addmm(shifted, narrow_users, narrow_items.T)
+            given = None
+            if teacher is not None and teacher_users is not None and share < 1.0:
+                given = teacher.tile(teacher_users[tile])
+            value, gradient = _tile_loss(
+                logits, _tile_positives(positives, tile), label_weight[tile], soft_weight[tile], given, config
+            )
+            loss += value
+            d_users[tile] = gradient @ narrow_items
+            d_items += gradient.T @ narrow_users
+            d_bias += gradient.sum(0, dtype=bias.dtype)
+        ctx.save_for_backward(d_users, d_items, d_bias)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        d_users, d_items, d_bias = ctx.saved_tensors
+        return grad * d_users, grad * d_items, grad * d_bias, None, None, None, None, None
+
+
+def _normalised(weight: Tensor) -> Tensor:
+    total = weight.sum()
+    return weight / torch.where(total > 0, total, 1.0)
+
+
+def _tiles(users: int, items: int) -> Iterator[slice]:
+    rows = max(1, min(users, TILE_ELEMENTS // max(items, 1)))
+    for start in range(0, users, rows):
+        yield slice(start, min(start + rows, users))
+
+
+def _tile_positives(positives: Positives, tile: slice) -> Positives:
+    if tile.stop - tile.start == len(positives.offsets) - 1:
+        return positives
+    offsets = positives.offsets[tile.start : tile.stop + 1]
+    first, last = int(offsets[0]), int(offsets[-1])
+    rows = positives.rows[first:last] - tile.start
+    return Positives(offsets=offsets - first, items=positives.items[first:last], rows=rows)
+
+
+def _tile_loss(
+    logits: Tensor,
+    positives: Positives,
+    label_weight: Tensor,
+    soft_weight: Tensor,
+    teacher: TeacherTile | None,
+    config: CatalogueConfig,
+) -> tuple[Tensor, Tensor]:
+    """The tile's part of the loss and its gradient by the logits, which are overwritten."""
+    tau = config.temperature
+    at = positives.rows * logits.shape[1] + positives.items
+    logit_pos = logits.view(-1)[at].to(label_weight.dtype)
+    if teacher is None:
+        exp = logits.exp_()
+        value, on_rest, on_positive = _labels(exp, at, logit_pos, positives, label_weight)
+        gradient = exp.mul_(on_rest[:, None])
+        gradient.view(-1)[at] = on_positive.to(gradient.dtype)
+        return value, gradient
+    if tau == 1.0:
+        expected = teacher.expected(logits)
+        exp = logits.exp_()
+        value, on_rest, on_positive = _labels(exp, at, logit_pos, positives, label_weight)
+        soft_value, gradient = teacher.divergence(exp, expected, soft_weight, also=on_rest)
+        value = value + soft_value
+    else:
+        tempered = logits / tau
+        expected = teacher.expected(tempered)
+        soft_value, soft_gradient = teacher.divergence(tempered.exp_(), expected, soft_weight * tau * tau)
+        exp = logits.exp_()
+        value, on_rest, on_positive = _labels(exp, at, logit_pos, positives, label_weight)
+        gradient = exp.mul_(on_rest[:, None]).add_(soft_gradient, alpha=1.0 / tau)
+        value = value + soft_value
+    surplus = on_rest[positives.rows] * logit_pos.exp()
+    gradient.view(-1)[at] += (on_positive - surplus).to(gradient.dtype)
+    return value, gradient
+
+
+def _labels(
+    exp: Tensor, at: Tensor, logit_pos: Tensor, positives: Positives, weight: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Decoupled softmax: its value, the factor of `exp` in its gradient on negatives, the gradient on positives."""
+    exp_pos = exp.view(-1)[at]
+    exp.view(-1)[at] = 0.0
+    rest = exp.sum(1, dtype=weight.dtype)
+    exp.view(-1)[at] = exp_pos
+    exp_pos = exp_pos.to(weight.dtype)
+    both = (exp_pos + rest[positives.rows]).clamp_min(torch.finfo(weight.dtype).tiny)
+    scale = (weight / positives.counts.clamp(min=1))[positives.rows]
+    on_rest = torch.zeros_like(rest).index_add_(0, positives.rows, scale / both).masked_fill_(rest == 0, 0.0)
+    on_positive = -scale * rest[positives.rows] / both
+    value = (scale * (both.log() - logit_pos)).sum()
+    return value, on_rest, on_positive

@@ -1,0 +1,93 @@
+"""What the teacher says about a few users, in the two shapes that a student can learn from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class TeacherTile(ABC):
+    """The knowledge about a tile of users; `exp` below is exp of the student's logits, shifted by any number."""
+
+    @abstractmethod
+    def expected(self, logits: Tensor) -> Tensor:
+        """Σ p·s over what the teacher names, per row."""
+
+    @abstractmethod
+    def divergence(
+        self, exp: Tensor, expected: Tensor, weight: Tensor, *, also: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Σ_rows weight·KL(teacher‖student) and its gradient by the logits + `also`·exp, written over `exp`."""
+
+
+class TeacherSource(ABC):
+    """Gives the knowledge about any users, in memory for one tile at a time."""
+
+    @abstractmethod
+    def known(self, user_rows: Tensor) -> Tensor:
+        """(rows,) bool: whether the teacher says anything about these users."""
+
+    @abstractmethod
+    def tile(self, user_rows: Tensor) -> TeacherTile:
+        """The tile of these users, on their device."""
+
+
+@dataclass(frozen=True, slots=True)
+class FullTile(TeacherTile):
+    """Probabilities of all items (rows, items), and Σ p log p (rows,)."""
+
+    probabilities: Tensor
+    negative_entropy: Tensor
+
+    def expected(self, logits: Tensor) -> Tensor:
+        return (self.probabilities * logits).sum(1, dtype=self.negative_entropy.dtype)
+
+    def divergence(
+        self, exp: Tensor, expected: Tensor, weight: Tensor, *, also: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        total = exp.sum(1, dtype=weight.dtype)
+        value = (weight * (self.negative_entropy - expected + total.log())).sum()
+        factor = weight / total if also is None else weight / total + also
+        exp.mul_(factor[:, None])
+        return value, exp.addcmul_(self.probabilities.to(exp.dtype), weight[:, None].to(exp.dtype), value=-1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ListTile(TeacherTile):
+    """Probabilities of a few items per user, ragged, (entries,) each, and of everything else (rows,)."""
+
+    rows: Tensor
+    items: Tensor
+    probabilities: Tensor
+    tail: Tensor
+
+    def expected(self, logits: Tensor) -> Tensor:
+        return self._sums(self.probabilities * logits.view(-1)[self._at(logits)])
+
+    def divergence(
+        self, exp: Tensor, expected: Tensor, weight: Tensor, *, also: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        at, flat = self._at(exp), exp.view(-1)
+        listed = flat[at]
+        flat[at] = 0.0
+        rest = exp.sum(1, dtype=weight.dtype)
+        listed = listed.to(weight.dtype)
+        total = rest + self._sums(listed)
+        tail = torch.where(rest > 0, self.tail, 0.0)
+        rest = torch.where(rest > 0, rest, 1.0)
+        negative_entropy = self._sums(torch.special.xlogy(self.probabilities, self.probabilities))
+        in_tail = torch.special.xlogy(tail, tail) - tail * rest.log()
+        value = (weight * (negative_entropy + in_tail - expected + total.log())).sum()
+        factor = weight / total if also is None else weight / total + also
+        exp.mul_((factor - weight * tail / rest)[:, None])
+        flat[at] = (listed * factor[self.rows] - self.probabilities * weight[self.rows]).to(exp.dtype)
+        return value, exp
+
+    def _at(self, matrix: Tensor) -> Tensor:
+        return self.rows * matrix.shape[1] + self.items
+
+    def _sums(self, entries: Tensor) -> Tensor:
+        return torch.zeros_like(self.tail, dtype=entries.dtype).index_add_(0, self.rows, entries)

@@ -1,0 +1,191 @@
+"""A report as one HTML file that opens anywhere: no script, nothing fetched, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from recdistill.report import charts, figures, findings, reading
+from recdistill.report.glossary import glossary
+from recdistill.report.reading import Entry, Report
+
+_BARS = ("teacher", "student", "student_alone")
+_GROUPS = {
+    "popularity": "By how popular the wanted items are",
+    "history": "By how much is known of the user",
+}
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Draw `report` (the content of report.json) into one file; an older one is replaced when the new one is whole."""
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(render(report), encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def render(report: Report) -> str:
+    """The page as text."""
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "quality": figures.quality, "difference": figures.difference, "size": figures.size, "percent": figures.percent,
+        "rate": figures.rate, "ms": figures.milliseconds, "duration": figures.duration, "count": figures.count,
+        "metric": figures.metric_name, "svg": Markup,
+    }  # fmt: skip
+    return environment.get_template("template.html").render(_page(report))
+
+
+def _page(report: Report) -> dict[str, Any]:
+    models = reading.entries(report)
+    first, second = reading.headline_metric(report), reading.second_metric(report)
+    told, _, rest = _unbroken(findings.verdict(report)).partition("; ")
+    return {
+        "title": report.get("title") or report["data"].get("source") or "run",
+        "verdict": [told, rest],
+        "findings": [_unbroken(line) for line in findings.findings(report)],
+        "split": findings.split_line(report),
+        "models": models,
+        "teacher": reading.entry(report, "teacher"),
+        "first": first,
+        "second": second,
+        "seeds": reading.seeds(report),
+        "with_error": any(model.error(first) is not None for model in models),
+        "share": figures.share,
+        "frontiers": _frontiers(models, first),
+        "groups": _groups(models, [first, *([second] if second else [])]),
+        "cold": _cold(models),
+        "group_note": charts.group_note,
+        "differences": _differences(report, models, first),
+        "comparisons": report["comparisons"],
+        "measured": findings.measured,
+        "standing": findings.standing,
+        "label": lambda name: reading.label(report, name),
+        "agreement": [
+            (model, report["agreement"][model.name]) for model in models if model.name in report["agreement"]
+        ],
+        "metrics": list(dict.fromkeys(m for model in models for m in model.data["metrics"])),
+        "steps": list(dict.fromkeys(step for model in models for step in (model.data.get("seconds") or {}))),
+        "report": report,
+        "settings": _flat(report.get("settings") or {}),
+        "environment": _flat(report["environment"]),
+        "chosen": [(model, _flat(model.data["chosen"])) for model in models if model.data.get("chosen")],
+        "glossary": glossary(report),
+    }
+
+
+def _unbroken(text: str) -> str:
+    """A number and its unit stay on one line."""
+    return re.sub(r"(?<=\d) (?=%|[kMGT]?B\b)", "\N{NO-BREAK SPACE}", text)
+
+
+def _frontiers(models: list[Entry], metric: str) -> list[dict[str, str]]:
+    """Quality against bytes and against time; by latency where throughput was not measured."""
+
+    def size_tick(value: float) -> str:
+        return re.sub(r"\.0+ ", " ", figures.size(value))
+
+    name = figures.metric_name(metric)
+    axis = "bytes in memory (log scale)"
+    sized, note = charts.against_cost(models, metric, lambda m: m.bytes, name="bytes", axis=axis, ticks=size_tick)
+    drawn = [{"title": f"{name} against bytes", "svg": sized, "note": note, "hint": "Better is up and to the left."}]
+    axis = "queries a second (log scale)"
+    timed, note = charts.against_cost(models, metric, lambda m: m.rate, name="speed", axis=axis, ticks=figures.rate)
+    hint = "Better is up and to the right."
+    if not timed:
+        axis, ticks = "milliseconds a query (log scale)", figures.milliseconds
+        cost = partial(Entry.latency, point="p50")
+        timed, note = charts.against_cost(models, metric, cost, name="speed", axis=axis, ticks=ticks)
+        hint = "Better is up and to the left."
+    drawn.append({"title": f"{name} against time", "svg": timed, "note": note, "hint": hint})
+    return [chart for chart in drawn if chart["svg"]]
+
+
+def _groups(models: list[Entry], wanted: list[str]) -> list[dict[str, Any]]:
+    """Teacher, student and student alone in each group, with the share that the student keeps there."""
+    shown = []
+    for kind, title in _GROUPS.items():
+        having = [m for m in models if (m.data.get("groups") or {}).get(kind)]
+        drawn = [m for m in having if m.name in _BARS] or having[:3]
+        if not drawn:
+            continue
+        measured = [key for key in drawn[0].data["groups"][kind][0] if "@" in key]
+        metric = next((metric for metric in wanted if metric in measured), measured[0])
+        chart = charts.by_group(drawn, kind, metric)
+        kept = _kept(drawn, kind, metric)
+        told = {"kind": kind, "title": title, "svg": chart, "metric": metric, "kept": kept}
+        shown.append(told | {"drawn": drawn, "having": having})
+    return shown
+
+
+def _kept(models: list[Entry], kind: str, metric: str) -> str:
+    """Where the student keeps most of its teacher and where least, in a sentence."""
+    by_name = {
+        model.name: {group["group"]: group.get(metric) for group in model.data["groups"][kind]} for model in models
+    }
+    if "teacher" not in by_name or "student" not in by_name:
+        return ""
+    shares = {name: figures.share(by_name["student"].get(name), value) for name, value in by_name["teacher"].items()}
+    known = {name: value for name, value in shares.items() if value is not None}
+    if len(known) < 2:
+        return ""
+    least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    where = "in the group" if kind == "popularity" else "for users with"
+    return (
+        f"The student keeps most of its teacher {where} {most} ({figures.percent(known[most])}) "
+        f"and least {where} {least} ({figures.percent(known[least])})."
+    )
+
+
+def _cold(models: list[Entry]) -> dict[str, Any] | None:
+    having = [m for m in models if (m.data.get("groups") or {}).get("cold")]
+    if not having:
+        return None
+    row = having[0].data["groups"]["cold"]
+    return {"models": having, "row": row, "metrics": [key for key in row if "@" in key]}
+
+
+def _differences(report: Report, models: list[Entry], metric: str) -> str:
+    """The differences among teacher, students and what was made from them; baselines stand in the table."""
+    roles = {model.name: model.role for model in models}
+    inner = {name for name, role in roles.items() if role != "baseline"} or set(roles)
+    rows = [row for row in report["comparisons"] if row["metric"] == metric and {row["a"], row["b"]} <= inner]
+    if not rows:
+        return ""
+    names = [f"{reading.label(report, row['a'])} {figures.MINUS} {reading.label(report, row['b'])}" for row in rows]
+    return charts.differences(rows, names, [roles[row["a"]] for row in rows], metric)
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Nested settings as `teacher.dim`, `256`."""
+    rows: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{name}.")
+        else:
+            rows.append((name, _plain(value)))
+    return rows
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value)) or "none"
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "not set"}[value]
+    return str(value)

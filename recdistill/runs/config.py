@@ -1,0 +1,162 @@
+"""The settings of a run, read from the command line and TOML, refused where they cannot be."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from recdistill.errors import ConfigError
+from recdistill.settings import assign, from_mapping, read_toml
+
+Hidden = Literal["train", "train+valid"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    log: str = ""
+    """CSV or Parquet file."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Our name to the file's: {"user_id": "userId"}."""
+    split_column: str | None = None
+    """Column with train|valid|test or 0|2|1; none: split by time where the log has times, else per user."""
+    history: Hidden = "train"
+    """What a user is made of when test is scored."""
+    exclude: Hidden = "train"
+    """What may not be recommended when test is scored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilConfig:
+    top_k: int = 200
+    """Length of the teacher's stored lists."""
+    temperature: float | None = None
+    """Divides the teacher's scores; none: 1 for a teacher trained by a softmax, else fitted to the valid rows."""
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise ConfigError(f"distil.top_k = {self.top_k}: a list needs at least one item")
+        if self.temperature is not None and not self.temperature > 0:
+            raise ConfigError(f"distil.temperature = {self.temperature}: give a number above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig:
+    trials: int | None = None
+    """How many of the student's candidate settings are tried on valid, the same for distilled and alone; none: the plan's."""
+
+    def __post_init__(self) -> None:
+        if self.trials is not None and self.trials < 1:
+            raise ConfigError(f"search.trials = {self.trials}: give at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything that decides the result of a run, and how it is to be planned."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    teacher: dict[str, Any] = field(default_factory=dict)
+    """`kind` (a registered model; default two_tower) and that model's own settings."""
+    student: dict[str, Any] = field(default_factory=dict)
+    """Settings of the history-only two-tower that is distilled."""
+    distil: DistilConfig = field(default_factory=DistilConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    baselines: tuple[str, ...] = ("popularity",)
+    """Registered models that stand beside teacher and student."""
+    compress: tuple[str, ...] = ("fp16", "int8")
+    """Codecs that the student is stored in, each a model of the report."""
+    k: tuple[int, ...] | None = None
+    """Cut-offs of the metrics; none: 10 and 20, cut to the catalogue."""
+    seeds: int = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    minutes: float = 60.0
+    """What one seed of the whole command is planned for."""
+    memory: str | None = None
+    """What the plan may fill, like 16GB; none: 80 % of the machine's or cgroup's limit."""
+
+    def __post_init__(self) -> None:
+        from recdistill.models.registry import MODELS
+        from recdistill.tables.codecs import CODECS
+
+        if self.seeds < 1:
+            raise ConfigError(f"seeds = {self.seeds}: give at least 1")
+        if not self.minutes > 0:
+            raise ConfigError(f"minutes = {self.minutes}: give a number above 0")
+        if self.k is not None and (not self.k or min(self.k) < 1):
+            raise ConfigError(f"k = {list(self.k)}: cut-offs are whole numbers from 1")
+        if self.memory is not None:
+            parse_size(self.memory)
+        for name in self.baselines:
+            MODELS[name]
+        for name in self.compress:
+            CODECS[name]
+        if self.student.get("kind", "two_tower") != "two_tower":
+            raise ConfigError(f"student.kind = {self.student['kind']!r}: only 'two_tower' can be distilled into")
+        if self.student.get("user_id"):
+            raise ConfigError(
+                "student.user_id = true: the student of a run serves people it has never seen; leave it out"
+            )
+        self.model("teacher")
+        self.model("student")
+
+    def model(self, role: Literal["teacher", "student"]) -> tuple[str, dict[str, Any]]:
+        """Kind and settings of a role, with the role's defaults; refused where the kind does not know a setting."""
+        from recdistill.models.registry import MODELS
+
+        given = dict(getattr(self, role))
+        kind = given.pop("kind", "two_tower")
+        defaults: dict[str, Any] = {}
+        if kind == "two_tower":
+            defaults = {"dim": 256, "user_id": True} if role == "teacher" else {"dim": 32, "user_id": False}
+        settings = {**defaults, **given}
+        try:
+            MODELS[kind](**settings)
+        except ConfigError as error:
+            raise ConfigError(f"{role}: {error}") from None
+        return kind, settings
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> RunConfig:
+        """The config file, then the options, then each --set, later ones first in force."""
+        values: dict[str, Any] = read_toml(Path(options.config)) if options.config else {}
+        data = values.setdefault("data", {})
+        for name in ("log", "split_column", "history", "exclude"):
+            if getattr(options, name) is not None:
+                data[name] = getattr(options, name)
+        if options.columns:
+            data["columns"] = dict(_pair(part, options.columns) for part in options.columns.split(","))
+        for name in ("seeds", "device", "minutes", "memory"):
+            if getattr(options, name) is not None:
+                values[name] = getattr(options, name)
+        if options.k:
+            values["k"] = [_whole(part, options.k) for part in options.k.split(",")]
+        for assignment in options.set:
+            assign(values, assignment)
+        values.pop("plan", None)  # what an earlier run planned is made again from the same counts
+        return from_mapping(cls, values)
+
+    def with_data(self, **changes: Any) -> RunConfig:
+        return replace(self, data=replace(self.data, **changes))
+
+
+def _pair(part: str, whole: str) -> tuple[str, str]:
+    ours, equals, yours = part.partition("=")
+    if not equals or not ours or not yours:
+        raise ConfigError(f"--columns {whole!r}: write it as user_id=yours,item_id=yours")
+    return ours.strip(), yours.strip()
+
+
+def _whole(part: str, whole: str) -> int:
+    if not part.strip().isdigit():
+        raise ConfigError(f"--k {whole!r}: cut-offs are whole numbers from 1, with commas between them")
+    return int(part)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size like 16GB or 500MB (1 kB = 1,000 bytes)."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?)i?B?\s*", text, flags=re.IGNORECASE)
+    if not match or not float(match[1]) > 0:
+        raise ConfigError(f"memory = {text!r}: write it like 16GB or 800MB")
+    return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))

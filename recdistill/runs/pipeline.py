@@ -1,0 +1,154 @@
+"""The main job: log → split → teacher → knowledge → student → compressed → measured → report and artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from recdistill import files
+from recdistill.data.splits import Split
+from recdistill.errors import ConfigError
+from recdistill.evaluation.metrics import DEFAULT_METRICS
+from recdistill.runs.assemble import assemble, publish
+from recdistill.runs.config import RunConfig
+from recdistill.runs.plan import Plan, make_plan
+from recdistill.runs.run import Done, Run
+from recdistill.runs.steps import Part, Workshop
+from recdistill.settings import to_mapping
+
+if TYPE_CHECKING:
+    from recdistill.training.progress import Progress
+
+DEFAULT_K = (10, 20)
+PLAN_VERSION = 1
+METRIC_NAMES = ("recall", "ndcg", "precision", "hit", "mrr", "map")
+SEEDLESS = frozenset({"ease", "popularity"})
+"""Models that a seed does not change: fitted once, reported for every seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What was chosen for one model on valid with seed 0; every seed is trained with it."""
+
+    kind: str
+    settings: dict[str, Any]
+    step: Done
+    """The fit that chose; where the log has valid rows it is also the model of seed 0."""
+
+
+@dataclass(slots=True)
+class Trained:
+    """The steps of one model by seed."""
+
+    kind: str
+    settings: dict[str, Any]
+    phase: str = "fit"
+    """Which of report.json's `seconds` a step's time is: fit, distill or compress."""
+    steps: dict[int, Done] = field(default_factory=dict)
+    extracts: dict[int, Done] = field(default_factory=dict)
+    """What a teacher was asked, by seed."""
+
+
+def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Do, or go on with, the whole job in the folder `out`; returns report.json as a mapping.
+
+    Raises a RecdistillError of one line for whatever a person can mend: the log, a setting, the folder.
+    """
+    from recdistill.training.progress import NullProgress
+
+    folder = Run(out)
+    with folder.open():
+        workshop = Workshop(folder, config.device, progress or NullProgress())
+        split, data = workshop.encode(config.data)
+        metrics, cut = _metrics(config, split)
+        plan = _plan(folder, config, split, data, cut)
+        settings = {**to_mapping(config), "plan": plan.as_mapping()}
+        with files.whole_file(folder.folder / "config.toml") as path:
+            path.write_text(tomli_w.dumps(settings), encoding="utf-8")
+        final = Part(split, data.key, choose=split.valid is not None)
+        selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True)
+        chosen, temperature = _choose(workshop, config, plan, selection)
+        models = _train(workshop, config, chosen, temperature, final)
+        report = assemble(workshop, settings, plan, models, final, data, metrics)
+        publish(workshop, models, report, final)
+    return report
+
+
+def _plan(run: Run, config: RunConfig, split: Split, data: Done, cut: list[str]) -> Plan:
+    """Made once: a run that goes on uses the plan that it began with, also where the machine's free memory has changed."""
+    done = run.step(
+        "plan", PLAN_VERSION, {"data": data.key, "config": to_mapping(config)}, lambda _: make_plan(config, split, cut).as_mapping()
+    )
+    return Plan(**done.result)
+
+
+def _metrics(config: RunConfig, split: Split) -> tuple[tuple[str, ...], list[str]]:
+    """The metrics of the report; a k that was asked for is refused above the catalogue, a default is cut to it."""
+    n_items = split.train.n_items
+    if config.k is not None:
+        if max(config.k) > n_items:
+            raise ConfigError(f"k = {max(config.k)}: the catalogue has {n_items} items; ask for at most that")
+        return tuple(f"{name}@{k}" for k in config.k for name in METRIC_NAMES), []
+    if n_items >= max(DEFAULT_K):
+        return DEFAULT_METRICS, []
+    kept = sorted({min(k, n_items) for k in DEFAULT_K})
+    return tuple(f"{name}@{k}" for k in kept for name in METRIC_NAMES), [
+        f"metrics at {max(DEFAULT_K)}: cut to {n_items}, the catalogue"
+    ]
+
+
+def _choose(workshop: Workshop, config: RunConfig, plan: Plan, part: Part) -> tuple[dict[str, Chosen], float]:
+    """Everything that is chosen, by the valid rows and seed 0; and the temperature of the teacher's scores."""
+
+    def chosen(role: str, kind: str, settings: dict[str, Any], step: Done) -> Chosen:
+        return Chosen(kind, {**settings, **step.result["chosen"]}, step)
+
+    kind, settings = config.model("teacher")
+    settings = plan.teacher_settings(kind, settings)
+    found = {"teacher": chosen("teacher", kind, settings, workshop.fit("teacher", kind, settings, part, 0))}
+    knowledge = workshop.extract(found["teacher"].step, part, config.distil, None)
+    _, student = config.model("student")
+    student = plan.student_settings(student)
+    found["student"] = chosen("student", "two_tower", student, workshop.distil(knowledge, student, part, 0))
+    found["student_alone"] = chosen("alone", "two_tower", student, workshop.fit("alone", "two_tower", student, part, 0))
+    for name in plan.baselines(config):
+        found[name] = chosen(name, name, {}, workshop.fit(name, name, {}, part, 0))
+    return found, knowledge.result["temperature"]
+
+
+def _train(
+    workshop: Workshop, config: RunConfig, chosen: Mapping[str, Chosen], temperature: float, final: Part
+) -> dict[str, Trained]:
+    """Every model of the report, for every seed, with what was chosen."""
+
+    def fit(name: str, role: str, seed: int) -> Done:
+        choice = chosen[name]
+        seed = 0 if choice.kind in SEEDLESS else seed
+        if final.choose and seed == 0:
+            return choice.step
+        return workshop.fit(role, choice.kind, choice.settings, final, seed)
+
+    dim = chosen["student"].settings["dim"]
+    models = {name: Trained(choice.kind, choice.settings) for name, choice in chosen.items()}
+    models["student"].phase = "distill"
+    models["teacher_svd"] = Trained("teacher_svd", {"dim": dim}, "distill")
+    models |= {f"student_{codec}": Trained("two_tower", {"codec": codec}, "compress") for codec in config.compress}
+    for seed in range(config.seeds):
+        teacher = fit("teacher", "teacher", seed)
+        knowledge = workshop.extract(teacher, final, config.distil, temperature)
+        student = chosen["student"].step
+        if not (final.choose and seed == 0):
+            student = workshop.distil(knowledge, chosen["student"].settings, final, seed)
+        models["teacher"].steps[seed], models["teacher"].extracts[seed] = teacher, knowledge
+        models["student"].steps[seed] = student
+        models["student_alone"].steps[seed] = fit("student_alone", "alone", seed)
+        models["teacher_svd"].steps[seed] = workshop.cut(teacher, dim, final)
+        for codec in config.compress:
+            models[f"student_{codec}"].steps[seed] = workshop.compress(student, codec, final)
+        for name in [name for name in chosen if name in config.baselines]:
+            models[name].steps[seed] = fit(name, name, seed)
+    return models

@@ -1,0 +1,191 @@
+"""What a run can afford, decided before training from counts and a table of costs, never from a clock."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recdistill.errors import ConfigError
+from recdistill.models.registry import MODELS
+from recdistill.models.two_tower import TwoTower
+from recdistill.models.two_tower_rules import LogFacts, TwoTowerPlan
+from recdistill.models.two_tower_rules import plan as two_tower_plan
+from recdistill.runs.config import RunConfig, parse_size
+
+if TYPE_CHECKING:
+    from recdistill.data.splits import Split
+
+BATCH = 512
+SEARCH_TRIALS = 4
+"""Candidate settings tried for the student, and as many for the student alone, where the time allows."""
+FEWEST_EPOCHS_SHARE = 0.25
+FIXED_SECONDS = 20.0
+"""Reading, measuring and writing."""
+
+# Seconds on two cores of 2.5 GHz with AVX-512; see benchmarks/plan_costs.py. Other machines: the plan is off by their ratio.
+SECONDS_PER_PRODUCT_FLOP = 1 / 90e9
+"""Products of users, items and dimensions (bf16 where the processor has it)."""
+SECONDS_PER_SCORE = 4.0e-9
+"""Elementwise work on one (user, item) score: exponential, sums, masks."""
+SECONDS_PER_BAG_FLOAT = 1.2e-9
+"""Gathering and scattering one float of a history's rows."""
+SECONDS_PER_PARAMETER = 2.5e-9
+"""One optimiser step on one parameter."""
+
+
+def two_tower_seconds(log: LogFacts, plan: TwoTowerPlan, *, teacher_dim: int = 0) -> float:
+    """Estimated seconds of a training; `teacher_dim` > 0 adds soft labels from the teacher's vectors."""
+    steps = math.ceil(log.users / BATCH)
+    scores = log.users * log.items
+    products = 6 * scores * plan.dim + 2 * scores * teacher_dim
+    elementwise = scores * (2 if teacher_dim else 1)
+    epoch = (
+        products * SECONDS_PER_PRODUCT_FLOP
+        + elementwise * SECONDS_PER_SCORE
+        + 2 * log.rows * plan.dim * SECONDS_PER_BAG_FLOAT
+        + steps * _parameters(log, plan) * SECONDS_PER_PARAMETER
+    )
+    return plan.epochs * epoch
+
+
+def two_tower_bytes(log: LogFacts, plan: TwoTowerPlan) -> int:
+    """Parameters, gradients and two moments, and the tiles of scores."""
+    return 5 * 4 * _parameters(log, plan) + 3 * 4 * BATCH * log.items + 48 * log.rows
+
+
+def _parameters(log: LogFacts, plan: TwoTowerPlan) -> int:
+    return plan.dim * (log.items * (1 if plan.tied else 2) + (log.users if plan.user_id else 0))
+
+
+@dataclass(slots=True)
+class Plan:
+    """What was decided; `cut` names in one line each what the limits took away."""
+
+    minutes: float
+    memory_bytes: int
+    trials: int = SEARCH_TRIALS
+    epochs_share: float = 1.0
+    teacher_dim: int | None = None
+    expected_seconds: float = 0.0
+    skipped: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
+
+    def teacher_settings(self, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+        if kind != "two_tower":
+            return settings
+        return self._shortened({**settings, **({"dim": self.teacher_dim} if self.teacher_dim else {})})
+
+    def student_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {**self._shortened(settings), "trials": self.trials}
+
+    def baselines(self, config: RunConfig) -> list[str]:
+        return [name for name in config.baselines if name not in self.skipped]
+
+    def as_mapping(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def _shortened(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return settings if self.epochs_share == 1.0 else {**settings, "epochs_share": self.epochs_share}
+
+
+def make_plan(config: RunConfig, split: Split, cut: list[str]) -> Plan:
+    """Trials, epochs and dimensions that fit `config.minutes` for one seed and `config.memory`; `cut` is carried on."""
+    train = split.train
+    log = LogFacts.of(train)
+    memory = parse_size(config.memory) if config.memory else int(0.8 * memory_limit())
+    plan = Plan(
+        minutes=config.minutes, memory_bytes=memory, trials=config.search.trials or SEARCH_TRIALS, cut=list(cut)
+    )
+    if config.distil.top_k > log.items:
+        plan.cut.append(f"the teacher's lists of {config.distil.top_k}: cut to {log.items}, the catalogue")
+    _fit_memory(plan, config, log)
+    _fit_minutes(plan, config, split, log)
+    return plan
+
+
+def _fit_memory(plan: Plan, config: RunConfig, log: LogFacts) -> None:
+    """Skip baselines that do not fit, make the teacher narrower until it does."""
+    for name in config.baselines:
+        need = _classical_bytes(name, log)
+        if need > plan.memory_bytes:
+            plan.skipped.append(name)
+            plan.cut.append(
+                f"{name}: skipped, it needs {need / 1e9:.1f} GB and the plan has {plan.memory_bytes / 1e9:.1f} GB"
+            )
+    kind, settings = config.model("teacher")
+    if kind != "two_tower":
+        need = _classical_bytes(kind, log)
+        if need > plan.memory_bytes:
+            raise ConfigError(
+                f"teacher.kind = {kind!r} needs {need / 1e9:.1f} GB for {log.items} items and the plan has "
+                f"{plan.memory_bytes / 1e9:.1f} GB; give a larger --memory or the default teacher"
+            )
+        return
+    dim = settings["dim"]
+    while dim > 16 and two_tower_bytes(log, _resolved({**settings, "dim": dim}, log)) > plan.memory_bytes:
+        dim //= 2
+    if dim != settings["dim"]:
+        plan.teacher_dim = dim
+        plan.cut.append(f"teacher.dim: {settings['dim']} cut to {dim}, for {plan.memory_bytes / 1e9:.1f} GB of memory")
+
+
+def _fit_minutes(plan: Plan, config: RunConfig, split: Split, log: LogFacts) -> None:
+    """Fewer trials first, then fewer epochs, until one seed is expected to end within the minutes."""
+    limit = 60 * config.minutes
+    while plan.trials > 1 and _expected(plan, config, split, log) > limit and config.search.trials is None:
+        plan.trials -= 1
+    if plan.trials < SEARCH_TRIALS and config.search.trials is None:
+        plan.cut.append(
+            f"search of the student's settings: {SEARCH_TRIALS} candidates cut to {plan.trials}, for --minutes {config.minutes:g}"
+        )
+    expected = _expected(plan, config, split, log)
+    if expected > limit:
+        share = limit / expected
+        plan.epochs_share = max(FEWEST_EPOCHS_SHARE, math.floor(share * 20) / 20)
+        plan.cut.append(f"epochs: cut to {plan.epochs_share:.0%}, for --minutes {config.minutes:g}")
+    plan.expected_seconds = round(_expected(plan, config, split, log), 1)
+    if plan.expected_seconds > 1.2 * limit:
+        plan.cut.append(
+            f"expected to take {plan.expected_seconds / 60:.0f} minutes a seed, above --minutes {config.minutes:g}"
+        )
+
+
+def _expected(plan: Plan, config: RunConfig, split: Split, log: LogFacts) -> float:
+    """Seconds of one seed: the teacher and its knowledge, the trials with and without it, the final models."""
+    kind, teacher = config.model("teacher")
+    _, student = config.model("student")
+    rounds = 1 if split.valid is not None else 2  # without valid rows everything is fitted again on all train rows
+    teacher_dim = (plan.teacher_dim or teacher["dim"]) if kind == "two_tower" else 0
+    seconds = 0.0
+    if kind == "two_tower":
+        seconds += rounds * two_tower_seconds(log, _resolved({**teacher, "dim": teacher_dim}, log))
+    alone = two_tower_seconds(log, _resolved(student, log))
+    distilled = two_tower_seconds(log, _resolved(student, log, distilled=True), teacher_dim=teacher_dim or 1)
+    fits = plan.trials + (rounds - 1)
+    seconds += fits * (alone + distilled)
+    return plan.epochs_share * seconds + FIXED_SECONDS
+
+
+def _resolved(settings: dict[str, Any], log: LogFacts, *, distilled: bool = False) -> TwoTowerPlan:
+    return two_tower_plan(TwoTower(**settings).config, log, distilled=distilled)
+
+
+def _classical_bytes(kind: str, log: LogFacts) -> int:
+    memory_bytes = getattr(MODELS[kind], "memory_bytes", None)
+    return memory_bytes(log.items) if memory_bytes else 0
+
+
+def memory_limit() -> int:
+    """Bytes that this process may fill: the smaller of the machine's memory and its cgroup's limit."""
+    limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            limit = min(limit, int(text))
+    return limit

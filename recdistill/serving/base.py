@@ -1,0 +1,159 @@
+"""What every trained model becomes when it answers: named arrays, a small config and scores, without torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from recdistill.errors import ConfigError, DataError
+from recdistill.registry import nearest
+from recdistill.serving.histories import Histories
+from recdistill.tables.codecs import CodedTable, half
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scorer(ABC):
+    """Its fields are tables (`CodedTable`), plain arrays and settings; saving, bytes and codecs follow from them."""
+
+    form: ClassVar[str]
+    table_fields: ClassVar[tuple[str, ...]] = ()
+    array_fields: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    @abstractmethod
+    def n_items(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def vectors(self) -> bool:
+        """Whether a score is a product of a user's and an item's vector, plus the item's bias."""
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int: ...
+
+    @abstractmethod
+    def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        """(batch, n_items) float32. `user_rows` are rows of the user table, -1 for people who are not in it."""
+
+    def user_vectors(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        """(batch, dimension) float32."""
+        raise ConfigError(f"a scorer of the form {self.form!r} has no user vectors; ask it for scores.")
+
+    def item_vectors(self) -> np.ndarray:
+        """(n_items, dimension) float32 such that score = user · item + bias."""
+        raise ConfigError(f"a scorer of the form {self.form!r} has no item vectors; ask it for scores.")
+
+    def queries(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        """User vectors with every factor folded in, so that score = query · stored item row + bias."""
+        return self.user_vectors(histories, user_rows)
+
+    def quantized(self, codec: str) -> Self:
+        """The same scorer with its tables in the codec; its small arrays are halved unless the codec is fp32."""
+        tables = {name: table.recoded(codec) for name, table in self._tables().items()}
+        small = {name: _small(array, codec, name) for name, array in self._arrays().items()}
+        return dataclasses.replace(self, **tables, **small)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array that answering needs, named `table.part` or plainly."""
+        named = {f"{name}.{part}": array for name, table in self._tables().items()
+                 for part, array in table.arrays.items()}  # fmt: skip
+        return named | self._arrays()
+
+    def config(self) -> dict[str, Any]:
+        """What JSON can hold: the form, the codec of each table, and the settings."""
+        codecs = {name: table.codec for name, table in self._tables().items()}
+        settings = {field.name: getattr(self, field.name) for field in self._settings()}
+        return {"form": self.form, "codecs": codecs, **settings}
+
+    @classmethod
+    def from_arrays(cls, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """The inverse of `config` and `arrays`; anything missing or left over is refused."""
+        codecs = _codecs(config, cls)
+        parts: dict[str, dict[str, np.ndarray]] = {name: {} for name in codecs}
+        plain: dict[str, np.ndarray] = {}
+        for name, array in arrays.items():
+            table, _, part = name.partition(".")
+            if part and table in parts:
+                parts[table][part] = array
+            elif name in cls.array_fields:
+                plain[name] = array
+            else:
+                raise DataError(f"array {name!r} is not part of a scorer of the form {cls.form!r}.")
+        tables = {name: CodedTable(codec, parts[name]) for name, codec in codecs.items()}
+        settings = {field.name: _checked(field, config[field.name]) for field in cls._settings()}
+        try:
+            return cls(**tables, **plain, **settings)
+        except TypeError as fault:
+            raise DataError(f"a scorer of the form {cls.form!r} lacks an array: {fault}.") from None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of every array that must be in memory to answer; one shared by two tables counts once."""
+        return sum({id(array): array.nbytes for array in self.arrays().values()}.values())
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that were learned, however they are coded."""
+        tables = {id(table): int(np.prod(table.shape)) for table in self._tables().values()}
+        return sum(tables.values()) + sum(array.size for array in self._arrays().values())
+
+    def table_rows(self, name: str) -> int:
+        """Rows of the table of this name; 0 where the scorer has none."""
+        table = self._tables().get(name)
+        return 0 if table is None else len(table)
+
+    @classmethod
+    def _settings(cls) -> list[dataclasses.Field[Any]]:
+        named = (*cls.table_fields, *cls.array_fields)
+        return [field for field in dataclasses.fields(cls) if field.name not in named]
+
+    def _tables(self) -> dict[str, CodedTable]:
+        return {name: table for name in self.table_fields if (table := getattr(self, name)) is not None}
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: array for name in self.array_fields if (array := getattr(self, name)) is not None}
+
+
+def check_shape(what: str, found: tuple[int, ...], want: tuple[int, ...]) -> None:
+    if found != want:
+        raise DataError(f"{what} must have the shape {want}, found {found}.")
+
+
+def check_rows(user_rows: np.ndarray, table: CodedTable, batch: int) -> np.ndarray:
+    user_rows = np.asarray(user_rows)
+    check_shape("user_rows", user_rows.shape, (batch,))
+    if len(user_rows) and (user_rows.max() >= len(table) or user_rows.min() < -1):
+        raise DataError(f"user_rows must lie in -1..{len(table) - 1}, found {user_rows.min()}..{user_rows.max()}.")
+    return user_rows
+
+
+def _checked(field: dataclasses.Field[Any], value: Any) -> bool | float:
+    """A setting is a switch or a finite number; JSON could hold anything."""
+    switch = field.type in (bool, "bool")
+    if isinstance(value, bool) != switch or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise DataError(f"setting {field.name!r} must be {'true or false' if switch else 'a number'}, found {value!r}.")
+    return value if switch else float(value)
+
+
+def _small(array: np.ndarray, codec: str, name: str) -> np.ndarray:
+    return array.astype(np.float32) if codec == "fp32" else half(array, name)
+
+
+def _codecs(config: Mapping[str, Any], cls: type[Scorer]) -> dict[str, str]:
+    known = {"form", "codecs", *(field.name for field in cls._settings())}
+    for name in config:
+        if name not in known:
+            raise DataError(f"a scorer of the form {cls.form!r} has no setting {name!r}. {nearest(name, known)}")
+    if missing := sorted(known - set(config)):
+        raise DataError(f"a scorer of the form {cls.form!r} lacks the settings {missing}.")
+    codecs = config["codecs"]
+    if not isinstance(codecs, Mapping) or not set(codecs) <= set(cls.table_fields):
+        raise DataError(f"codecs must name tables among {list(cls.table_fields)}, found {codecs}.")
+    return dict(codecs)

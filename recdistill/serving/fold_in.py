@@ -1,0 +1,85 @@
+"""A stored vector for people seen in training, a least-squares fold-in for everyone else: the form of iALS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from recdistill.serving.base import Scorer, check_rows, check_shape
+from recdistill.serving.histories import Histories
+from recdistill.tables.codecs import CodedTable
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FoldInScorer(Scorer):
+    """score = u·V_i; u is the user's row, or solves (G + λI + (alpha - 1) Σ_history v v') u = alpha Σ_history v.
+
+    (Hu, Koren and Volinsky, 2008: confidence alpha for what was used, 1 for the rest.)
+    """
+
+    form: ClassVar[str] = "fold_in"
+    table_fields: ClassVar[tuple[str, ...]] = ("item_table", "user_table")
+    array_fields: ClassVar[tuple[str, ...]] = ("gram",)
+
+    item_table: CodedTable
+    user_table: CodedTable | None = None
+    gram: np.ndarray
+    """G = V'V, (dimension, dimension) float32, of the item vectors as they were trained"""
+    regularization: float
+    """λ"""
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_shape("gram", self.gram.shape, (self.dimension, self.dimension))
+        if self.user_table is not None:
+            check_shape("user_table", self.user_table.shape, (len(self.user_table), self.dimension))
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_table)
+
+    @property
+    def vectors(self) -> bool:
+        return True
+
+    @property
+    def dimension(self) -> int:
+        return self.item_table.shape[1]
+
+    @property
+    def item_bias(self) -> None:
+        return None
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that were learned; the gram matrix follows from them."""
+        return super().parameters - self.gram.size
+
+    def quantized(self, codec: str) -> FoldInScorer:
+        """Tables in the codec; the gram matrix stays as it is, since a solve magnifies its errors."""
+        tables = {name: table.recoded(codec) for name, table in self._tables().items()}
+        return FoldInScorer(**tables, gram=self.gram, regularization=self.regularization, alpha=self.alpha)
+
+    def user_vectors(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        users = np.zeros((len(histories), self.dimension), np.float32)
+        unknown = np.ones(len(histories), bool)
+        if self.user_table is not None and user_rows is not None:
+            user_rows = check_rows(user_rows, self.user_table, len(histories))
+            unknown = user_rows < 0
+            users[~unknown] = self.user_table.rows(user_rows[~unknown])
+        regular = self.gram.astype(np.float64) + self.regularization * np.eye(self.dimension)
+        for user in np.flatnonzero(unknown & (histories.lengths > 0)):
+            items = histories.items[histories.indptr[user] : histories.indptr[user + 1]]
+            users[user] = self._solve(regular, self.item_table.rows(items).astype(np.float64))
+        return users
+
+    def _solve(self, regular: np.ndarray, used: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(regular + (self.alpha - 1) * used.T @ used, self.alpha * used.sum(axis=0))
+
+    def item_vectors(self) -> np.ndarray:
+        return self.item_table.matrix()
+
+    def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        return self.user_vectors(histories, user_rows) @ self.item_table.matrix().T

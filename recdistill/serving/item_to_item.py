@@ -1,0 +1,45 @@
+"""A score is a sum over the history of an item-to-item matrix: the form of EASE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from recdistill.serving.base import Scorer, check_shape
+from recdistill.serving.histories import Histories, bag_sums
+from recdistill.tables.codecs import CodedTable
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ItemScorer(Scorer):
+    """score = Σ_history W_i, with W_i the row of the item that was used."""
+
+    form: ClassVar[str] = "item"
+    table_fields: ClassVar[tuple[str, ...]] = ("item_to_item",)
+
+    item_to_item: CodedTable
+    """W, (n_items, n_items)"""
+
+    def __post_init__(self) -> None:
+        check_shape("item_to_item", self.item_to_item.shape, (self.n_items, self.n_items))
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_to_item)
+
+    @property
+    def vectors(self) -> bool:
+        return False
+
+    @property
+    def item_bias(self) -> None:
+        return None
+
+    @property
+    def dimension(self) -> int:
+        return self.n_items
+
+    def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        return bag_sums(self.item_to_item, None, histories)

@@ -1,0 +1,70 @@
+"""Users in shuffled batches of equal size, each with its whole history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from recdistill.objectives.catalogue import Positives
+from recdistill.training.bags import Bags
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Users of a training log, their items, and the bags that they are made of."""
+
+    users: Tensor  # (batch,) user rows
+    positives: Positives
+    bags: Bags
+
+
+class UserBatches:
+    """Each pass over it is one epoch in a new order; the last batch is as large as the others, give or take one."""
+
+    def __init__(
+        self,
+        csr: csr_matrix,
+        *,
+        batch_users: int,
+        history_power: float,
+        history_dropout: float,
+        generator: np.random.Generator,
+        device: torch.device,
+    ) -> None:
+        self._csr = csr
+        self._steps = -(-csr.shape[0] // batch_users)
+        self._power, self._dropout = history_power, history_dropout
+        self._generator, self._device = generator, device
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self._generator.permutation(self._csr.shape[0])
+        for users in np.array_split(order, self._steps):
+            yield self._batch(users)
+
+    def _batch(self, users: np.ndarray) -> Batch:
+        rows, device = self._csr[users], self._device
+        counts = np.diff(rows.indptr)
+        positives = Positives(
+            offsets=torch.from_numpy(rows.indptr).long().to(device),
+            items=torch.from_numpy(rows.indices).long().to(device),
+            rows=torch.from_numpy(np.repeat(np.arange(len(users)), counts)).to(device),
+        )
+        return Batch(torch.from_numpy(users).to(device), positives, Bags.of(self._bags(rows, counts), device))
+
+    def _bags(self, rows: csr_matrix, counts: np.ndarray) -> csr_matrix:
+        """Weights 1/n^power, a share of the entries hidden and the others raised to make up for them."""
+        weights = np.repeat(np.maximum(counts, 1).astype(np.float32) ** -self._power, counts)
+        if self._dropout <= 0.0:
+            return csr_matrix((weights, rows.indices, rows.indptr), shape=rows.shape)
+        kept = self._generator.random(len(weights), dtype=np.float32) >= self._dropout
+        offsets = np.concatenate([[0], np.cumsum(kept)])[rows.indptr]
+        raised = weights[kept] / np.float32(1.0 - self._dropout)
+        return csr_matrix((raised, rows.indices[kept], offsets), shape=rows.shape)

@@ -1,0 +1,48 @@
+"""Where tables start from: singular vectors of the log, or of what a teacher knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from recdistill.models.svd import singular_vectors
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from recdistill.knowledge.store import Knowledge
+
+NOISE = 0.01
+"""Of the typical entry: tells apart rows and fills dimensions that the singular vectors leave empty."""
+
+
+class Start(NamedTuple):
+    """Rows of users and items, float32, of one scale."""
+
+    users: np.ndarray
+    items: np.ndarray
+
+
+def from_log(csr: csr_matrix, dim: int, generator: np.random.Generator) -> Start:
+    """Singular vectors of D_u^-½ X D_i^-½, each side with the square root of the singular values."""
+    found = singular_vectors(csr, dim, generator)
+    root = np.sqrt(found.values)
+    return Start(_rows(found.users * root, dim, generator), _rows(found.items * root, dim, generator))
+
+
+def from_teacher(knowledge: Knowledge, dim: int, generator: np.random.Generator) -> np.ndarray:
+    """The teacher's item vectors, turned to their own singular directions and cut to `dim` (needs vectors)."""
+    assert knowledge.item_vectors is not None
+    items = knowledge.item_vectors.astype(np.float32)
+    _, _, directions = np.linalg.svd(items.T @ items)
+    return _rows(items @ directions[:dim].T, dim, generator)
+
+
+def _rows(matrix: np.ndarray, dim: int, generator: np.random.Generator) -> np.ndarray:
+    """Widened to `dim` and scaled by one number to a root-mean-square row norm of .1·√dim."""
+    wide = np.zeros((len(matrix), dim), np.float32)
+    wide[:, : matrix.shape[1]] = matrix
+    typical = float(np.sqrt(np.square(wide).mean())) or 1.0
+    wide += generator.standard_normal(wide.shape, dtype=np.float32) * np.float32(NOISE * typical)
+    return wide * np.float32(0.1 / np.sqrt(np.square(wide).mean()))

@@ -1,0 +1,111 @@
+"""A teacher's knowledge as the loss asks for it: a tile of users at a time, on the device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recdistill.objectives.teacher_tile import FullTile, ListTile, TeacherSource
+
+if TYPE_CHECKING:
+    from recdistill.knowledge.store import Knowledge
+
+CACHE_BYTES = 400_000_000
+"""Probabilities of all users × items are kept in half precision where they fit in this."""
+TILE_ROWS = 512
+
+
+def teacher_source(knowledge: Knowledge, *, temperature: float, precision: torch.dtype, device: torch.device) -> TeacherSource:
+    """Soft labels over all items where the teacher has vectors, else from its lists."""
+    if "vectors" not in knowledge.gives:
+        return ListTeacher(knowledge, temperature, device)
+    live = VectorTeacher(knowledge, temperature, precision, device)
+    if 2 * knowledge.n_users * knowledge.n_items > CACHE_BYTES:
+        return live
+    return CachedTeacher(live, knowledge.n_users, knowledge.n_items, device)
+
+
+class VectorTeacher(TeacherSource):
+    """Logits made from the teacher's vectors when they are asked for."""
+
+    def __init__(self, knowledge: Knowledge, temperature: float, precision: torch.dtype, device: torch.device) -> None:
+        assert knowledge.user_vectors is not None and knowledge.item_vectors is not None
+        bias = knowledge.item_bias
+        bias = np.zeros(knowledge.n_items, np.float32) if bias is None else bias
+        self._users = torch.from_numpy(knowledge.user_vectors / temperature).to(device, precision)
+        self._items = torch.from_numpy(knowledge.item_vectors).to(device, precision)
+        self._bias = torch.from_numpy(bias / temperature).to(device, torch.float32)
+
+    def known(self, user_rows: Tensor) -> Tensor:
+        return torch.ones_like(user_rows, dtype=torch.bool)
+
+    def tile(self, user_rows: Tensor) -> FullTile:
+        logits = torch.mm(self._users[user_rows], self._items.T).float().add_(self._bias)
+        log_p = logits.log_softmax(1)
+        p = log_p.exp()
+        return FullTile(p, log_p.mul_(p).sum(1))
+
+
+class CachedTeacher(TeacherSource):
+    """All probabilities in memory, in half precision: the large matrix product is done once."""
+
+    def __init__(self, source: TeacherSource, n_users: int, n_items: int, device: torch.device) -> None:
+        self._p = torch.empty(n_users, n_items, dtype=torch.bfloat16, device=device)
+        self._negative_entropy = torch.empty(n_users, device=device)
+        for start in range(0, n_users, TILE_ROWS):
+            rows = torch.arange(start, min(start + TILE_ROWS, n_users), device=device)
+            tile = source.tile(rows)
+            assert isinstance(tile, FullTile)
+            self._p[rows], self._negative_entropy[rows] = tile.probabilities.to(torch.bfloat16), tile.negative_entropy
+
+    def known(self, user_rows: Tensor) -> Tensor:
+        return torch.ones_like(user_rows, dtype=torch.bool)
+
+    def tile(self, user_rows: Tensor) -> FullTile:
+        return FullTile(self._p[user_rows], self._negative_entropy[user_rows])
+
+
+class ListTeacher(TeacherSource):
+    """Probabilities of the stored lists, ragged, and of the tail.
+
+    The tail's mass is known at temperature 1; at others it is estimated as if it were spread evenly over its items.
+    """
+
+    def __init__(self, knowledge: Knowledge, temperature: float, device: torch.device) -> None:
+        listed = knowledge.top_items >= 0
+        counts = listed.sum(1)
+        scores = np.where(listed, knowledge.top_scores.astype(np.float64), -np.inf)
+        top = np.where(counts > 0, scores.max(1, initial=-np.inf), 0.0)[:, None]
+        shares = np.exp(scores - top)
+        within = shares.sum(1)
+        mass = knowledge.tail_mass.astype(np.float64)
+        rest = np.maximum(knowledge.n_items - counts, 0)
+        tail_share = np.where(rest > 0, within * mass / np.maximum(1.0 - mass, 1e-12), 0.0)  # in units of `shares`
+        each = tail_share / np.maximum(rest, 1)
+        softened, tail = shares ** (1.0 / temperature), rest * each ** (1.0 / temperature)
+        total = np.maximum(softened.sum(1) + tail, 1e-300)
+        p = (softened / total[:, None])[listed]
+        self._offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
+        self._items = torch.from_numpy(knowledge.top_items[listed].astype(np.int64))
+        self._p = torch.from_numpy(p.astype(np.float32))
+        self._tail = torch.from_numpy((tail / total).astype(np.float32)).to(device)
+        self._known = torch.from_numpy(counts > 0).to(device)
+        self._device = device
+
+    def known(self, user_rows: Tensor) -> Tensor:
+        return self._known[user_rows]
+
+    def tile(self, user_rows: Tensor) -> ListTile:
+        users = user_rows.cpu()
+        starts, counts = self._offsets[users], self._offsets[users + 1] - self._offsets[users]
+        rows = torch.repeat_interleave(torch.arange(len(users)), counts)
+        entries = torch.arange(len(rows)) + (starts - counts.cumsum(0) + counts)[rows]
+        return ListTile(
+            rows=rows.to(self._device),
+            items=self._items[entries].to(self._device),
+            probabilities=self._p[entries].to(self._device),
+            tail=self._tail[user_rows],
+        )

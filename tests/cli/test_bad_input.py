@@ -1,0 +1,136 @@
+"""Bad input is one clear line with the file and the fault, exit code 2, and nothing under the final name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recdistill.cli.main import main
+from tests.conftest import tiny_frame, with_split
+
+Capture = pytest.CaptureFixture[str]
+
+
+def refused(words: list[str], capsys: Capture) -> str:
+    """The one line that a refused command prints."""
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+def frame_with(change: Callable[[pd.DataFrame], object]) -> Callable[[], pd.DataFrame]:
+    def build() -> pd.DataFrame:
+        frame = with_split(tiny_frame())
+        changed = change(frame)
+        return frame if changed is None else changed  # type: ignore[return-value]
+
+    return build
+
+
+FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
+    "no such column": (frame_with(lambda f: f.rename(columns={"item_id": "movie"})), "no column 'item_id'"),
+    "null ids": (frame_with(lambda f: f.assign(user_id=f.user_id.where(f.index != 7))), "user_id"),
+    "a column of the wrong type": (frame_with(lambda f: f.assign(timestamp="yesterday")), "timestamp"),
+    "ids that are fractions": (frame_with(lambda f: f.assign(item_id=np.arange(len(f)) + 0.5)), "item_id"),
+    "an unknown split value": (frame_with(lambda f: f.assign(split=f.split.where(f.index != 7, "tset"))), "tset"),
+    "a split column with no test": (frame_with(lambda f: f.assign(split="train")), "no test rows"),
+    "one user": (frame_with(lambda f: f.assign(user_id="u1")), "only one user"),
+    "one item": (frame_with(lambda f: f.assign(item_id="i1")), "only one item"),
+    "no rows": (frame_with(lambda f: f.iloc[:0]), "no rows"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_log_that_cannot_be_used_is_refused(fault: str, suffix: str, tmp_path: Path, capsys: Capture) -> None:
+    build, message = FAULTS[fault]
+    path = tmp_path / f"log.{suffix}"
+    build().to_csv(path, index=False) if suffix == "csv" else build().to_parquet(path)
+    line = refused(["run", "--log", str(path), "--split-column", "split", "--out", str(tmp_path / "out")], capsys)
+    assert message in line
+    assert path.name in line
+    assert not (tmp_path / "out" / "report.json").exists()
+    assert not list((tmp_path / "out").rglob("step.json"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"", "empty"), (b"user_id,item_id\n1,2,3,4\n5,6\n", "log.csv"), (b"PAR1garbage", "log.csv")],
+)
+def test_a_file_that_cannot_be_read_is_refused(content: bytes | None, message: str, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "log.csv"
+    if content is not None:
+        path.write_bytes(content)
+    assert message in refused(["run", "--log", str(path), "--out", str(tmp_path / "out")], capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "teacher.dimm=3"], "Did you mean 'dim'"),
+        (["--set", "techer.dim=3"], "Did you mean 'teacher'"),
+        (["--set", "teacher.kind=easy"], "Did you mean 'ease'"),
+        (["--set", "baselines=ease,alss"], "Did you mean 'als'"),
+        (["--set", "compress=int9"], "int8"),
+        (["--set", "teacher.dim=many"], "expected a whole number"),
+        (["--set", "student.user_id=true"], "people it has never seen"),
+        (["--set", "student.kind=ease"], "only 'two_tower'"),
+        (["--set", "dim"], "name=value"),
+        (["--k", "5,1000"], "the catalogue has 48 items"),
+        (["--k", "ten"], "whole numbers"),
+        (["--seeds", "0"], "at least 1"),
+        (["--minutes", "-1"], "above 0"),
+        (["--memory", "lots"], "16GB"),
+        (["--columns", "user_id"], "user_id=yours"),
+        (["--columns", "usr_id=user_id"], "user_id"),
+        (["--config", "none.toml"], "no such file"),
+        (["--split-column", "part"], "no column 'part'"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(words: list[str], message: str, tiny_log: Path, tmp_path: Path, capsys: Capture) -> None:
+    line = refused(["run", "--log", str(tiny_log), "--out", str(tmp_path / "out"), *words], capsys)
+    assert message in line
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_an_unknown_verb_names_the_nearest(capsys: Capture) -> None:
+    assert "Did you mean 'run'" in refused(["rum"], capsys)
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "--out", "x", "--frobnicate"], ["run", "--out", "x", "--device", "tpu"]])
+def test_words_that_the_command_line_does_not_know_are_one_line(words: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        main(words)
+    assert exit_code.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_run_without_a_log_says_what_to_give(tmp_path: Path, capsys: Capture) -> None:
+    assert "give --log FILE" in refused(["run", "--out", str(tmp_path / "out")], capsys)
+
+
+@pytest.mark.parametrize("verb", ["doctor", "recommend", "report"])
+def test_a_folder_that_is_not_what_the_verb_reads_is_refused(verb: str, tmp_path: Path, capsys: Capture) -> None:
+    assert str(tmp_path) in refused([verb, str(tmp_path)], capsys)
+
+
+def test_an_out_folder_that_holds_other_files_is_refused(tiny_log: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("dear")
+    line = refused(["run", "--log", str(tiny_log), "--out", str(tmp_path / "out")], capsys)
+    assert "not of a run" in line
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["letter.txt"]
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    from recdistill.errors import RecdistillError
+
+    with pytest.raises(RecdistillError):
+        main(["doctor", str(tmp_path), "--debug"])

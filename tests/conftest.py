@@ -1,0 +1,48 @@
+"""A log small enough to train on in a second, with tastes that can be learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+GROUPS, ITEMS_EACH, USERS, TINY_SETTINGS = 4, 12, 120, ["teacher.dim=16", "student.dim=4"]
+
+
+def tiny_frame(seed: int = 0) -> pd.DataFrame:
+    """Users of four tastes, twelve items each; nine rows a user from the own taste, two from anywhere, times in order."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for user in range(USERS):
+        taste = user % GROUPS
+        weights = 1.0 / np.arange(1, ITEMS_EACH + 1)
+        own = draw.choice(ITEMS_EACH, 9, replace=False, p=weights / weights.sum()) + taste * ITEMS_EACH
+        other = draw.choice(GROUPS * ITEMS_EACH, 2, replace=False)
+        items = list(dict.fromkeys([*own.tolist(), *other.tolist()]))
+        rows += [(f"u{user:03}", f"item {item}", 1_000_000 + 1000 * place + user) for place, item in enumerate(items)]
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+
+
+def with_split(frame: pd.DataFrame, *, valid: bool = True) -> pd.DataFrame:
+    """The last row of each user is test, the one before it valid (or train)."""
+    from_end = frame.groupby("user_id").cumcount(ascending=False)
+    split = np.where(from_end == 0, "test", np.where((from_end == 1) & valid, "valid", "train"))
+    return frame.assign(split=split)
+
+
+@pytest.fixture
+def tiny_log(tmp_path: Path) -> Path:
+    """CSV with user_id, item_id, timestamp."""
+    path = tmp_path / "tiny.csv"
+    tiny_frame().to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def tiny_split_log(tmp_path: Path) -> Path:
+    """The same with a split column: train, valid and test."""
+    path = tmp_path / "tiny_split.csv"
+    with_split(tiny_frame()).to_csv(path, index=False)
+    return path

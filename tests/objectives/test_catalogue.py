@@ -1,0 +1,136 @@
+"""The fused loss over the catalogue against the plain objectives, by value and by gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from recdistill.objectives import catalogue
+from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss, Positives
+from recdistill.objectives.knowledge.soft_kl import SoftKL, SoftKLConfig
+from recdistill.objectives.knowledge.soft_kl_topk import SoftKLTopK, SoftKLTopKConfig
+from recdistill.objectives.labels.softmax import Softmax
+from recdistill.objectives.teacher_tile import FullTile, ListTile, TeacherSource
+
+BATCH, ITEMS, DIM, LISTED = 7, 23, 5, 6
+
+
+class Stored(TeacherSource):
+    """A teacher's scores in memory, given whole or as lists."""
+
+    def __init__(self, scores: Tensor, tau: float, listed: int | None) -> None:
+        self.probabilities = (scores / tau).softmax(1)
+        self.listed = listed
+
+    def known(self, user_rows: Tensor) -> Tensor:
+        return torch.ones(len(user_rows), dtype=torch.bool)
+
+    def tile(self, user_rows: Tensor) -> FullTile | ListTile:
+        p = self.probabilities[user_rows]
+        if self.listed is None:
+            return FullTile(p, (p * p.log()).sum(1))
+        top = p.topk(self.listed)
+        rows = torch.arange(len(p)).repeat_interleave(self.listed)
+        return ListTile(rows, top.indices.flatten(), top.values.flatten(), 1.0 - top.values.sum(1))
+
+
+def positives_of(dense: Tensor) -> Positives:
+    rows, items = dense.nonzero(as_tuple=True)
+    return Positives(torch.cat([torch.zeros(1, dtype=torch.long), dense.sum(1).cumsum(0)]), items, rows)
+
+
+@pytest.fixture
+def inputs() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    dense = torch.rand(BATCH, ITEMS, generator=generator) < 0.2
+    dense[2] = False  # a user without positives
+    dense[3] = True  # a user who has everything
+    double = {"generator": generator, "dtype": torch.float64}
+    return {
+        "users": torch.randn(BATCH, DIM, **double),
+        "items": torch.randn(ITEMS, DIM, **double),
+        "bias": torch.randn(ITEMS, **double),
+        "weight": torch.rand(BATCH, **double),
+        "teacher": 3 * torch.randn(BATCH, ITEMS, **double),
+        "dense": dense,
+    }
+
+
+def leaves(inputs: dict[str, Tensor]) -> list[Tensor]:
+    return [inputs[name].clone().requires_grad_() for name in ("users", "items", "bias")]
+
+
+def plain(inputs: dict[str, Tensor], share: float, tau: float, listed: int | None) -> tuple[Tensor, list[Tensor]]:
+    users, items, bias = leaves(inputs)
+    scores = users @ items.T + bias
+    weight, teacher = inputs["weight"], inputs["teacher"]
+    labels = Softmax()(scores, inputs["dense"], weight=weight)
+    if listed is None:
+        soft = SoftKL(SoftKLConfig(tau=tau))(scores, teacher, weight=weight)
+    else:
+        top = teacher.topk(listed)
+        tail = 1.0 - (teacher / tau).softmax(1).gather(1, top.indices).sum(1)
+        soft = SoftKLTopK(SoftKLTopKConfig(tau=tau))(scores, top.indices, top.values, tail, weight=weight)
+    loss = share * labels + (1 - share) * soft
+    return loss.detach(), list(torch.autograd.grad(loss, [users, items, bias]))
+
+
+def fused(
+    inputs: dict[str, Tensor], share: float, tau: float, listed: int | None, precision: torch.dtype = torch.float64
+) -> tuple[Tensor, list[Tensor]]:
+    users, items, bias = leaves(inputs)
+    loss_of = CatalogueLoss(CatalogueConfig(label_share=share, temperature=tau, precision=precision))
+    teacher = Stored(inputs["teacher"], tau, listed)
+    positives = positives_of(inputs["dense"])
+    rows = torch.arange(BATCH)
+    loss = loss_of(users, items, bias, positives, weight=inputs["weight"], teacher=teacher, teacher_users=rows)
+    return loss.detach(), list(torch.autograd.grad(loss, [users, items, bias]))
+
+
+@pytest.mark.parametrize("listed", [None, LISTED, ITEMS])
+@pytest.mark.parametrize("tau", [1.0, 2.5])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("tile", [1_000_000, 2 * ITEMS])
+def test_fused_and_plain_agree(
+    inputs: dict[str, Tensor], share: float, tau: float, listed: int | None, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "TILE_ELEMENTS", tile)
+    want, want_gradients = plain(inputs, share, tau, listed)
+    loss, gradients = fused(inputs, share, tau, listed)
+    torch.testing.assert_close(loss, want, rtol=1e-9, atol=1e-9)
+    for gradient, expected in zip(gradients, want_gradients, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_gradients_survive_central_differences(inputs: dict[str, Tensor]) -> None:
+    loss_of = CatalogueLoss(CatalogueConfig(label_share=0.4, precision=torch.float64))
+    teacher, positives, rows = Stored(inputs["teacher"], 1.0, None), positives_of(inputs["dense"]), torch.arange(BATCH)
+
+    def loss(users: Tensor, items: Tensor, bias: Tensor) -> Tensor:
+        return loss_of(users, items, bias, positives, teacher=teacher, teacher_users=rows)
+
+    assert torch.autograd.gradcheck(loss, tuple(leaves(inputs)))
+
+
+def test_bf16_products_stay_near_full_precision(inputs: dict[str, Tensor]) -> None:
+    single = {name: value.float() if value.is_floating_point() else value for name, value in inputs.items()}
+    want, want_gradients = fused(single, 0.3, 1.0, None, torch.float32)
+    loss, gradients = fused(single, 0.3, 1.0, None, torch.bfloat16)
+    torch.testing.assert_close(loss, want, rtol=2e-2, atol=2e-2)
+    for gradient, expected in zip(gradients, want_gradients, strict=True):
+        assert (gradient - expected).norm() < 0.05 * expected.norm()
+
+
+def test_a_student_at_its_teacher_gets_no_gradient_from_soft_labels(inputs: dict[str, Tensor]) -> None:
+    inputs["teacher"] = inputs["users"] @ inputs["items"].T + inputs["bias"]
+    loss, gradients = fused(inputs, 0.0, 1.0, None)
+    assert loss.abs() < 1e-12
+    assert all(gradient.abs().max() < 1e-12 for gradient in gradients)
+
+
+def test_users_without_positives_give_no_label_term(inputs: dict[str, Tensor]) -> None:
+    inputs["dense"] = torch.zeros_like(inputs["dense"])
+    loss, gradients = fused(inputs, 1.0, 1.0, None)
+    assert loss == 0.0
+    assert all(not gradient.any() for gradient in gradients)

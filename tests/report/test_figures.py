@@ -1,0 +1,64 @@
+"""Numbers are written one way, and labels do not cover each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations
+
+import pytest
+
+from recdistill.report import figures
+from recdistill.report.labels import Box, place
+
+
+@pytest.mark.parametrize(
+    ("write", "value", "text"),
+    [
+        (figures.quality, 0.26412, ".2641"),
+        (figures.quality, 1.0, "1.0000"),
+        (figures.quality, None, "–"),
+        (figures.quality, math.nan, "–"),
+        (figures.difference, 0.0021, "+.0021"),
+        (figures.difference, -0.0021, "−.0021"),
+        (figures.difference, -0.00001, ".0000"),
+        (figures.size, 0, "0 B"),
+        (figures.size, 999, "999 B"),
+        (figures.size, 413_848, "414 kB"),
+        (figures.size, 999_960, "1.00 MB"),
+        (figures.size, 12_400_000, "12.4 MB"),
+        (figures.size, 13_000_000_000, "13.0 GB"),
+        (figures.percent, 0.9731, "97.3 %"),
+        (figures.percent, 0.0001, "< .1 %"),
+        (figures.factor, 6.09, "6.1×"),
+        (figures.factor, 0.44, "0.44×"),
+        (figures.factor, 23.4, "23×"),
+        (figures.rate, 55_612.3, "55,600"),
+        (figures.rate, 0, "–"),
+        (figures.milliseconds, 0.4213, ".421"),
+        (figures.milliseconds, 99.96, "100"),
+        (figures.duration, 51.96, "52.0 s"),
+        (figures.duration, 484.2, "8 min 04 s"),
+        (figures.duration, 7260, "2 h 01 min"),
+        (figures.metric_name, "ndcg@20", "NDCG@20"),
+        (figures.metric_name, "hit@10", "Hit rate@10"),
+    ],
+)
+def test_a_number_is_written_as_people_read_it(write: Callable[[object], str], value: object, text: str) -> None:
+    assert write(value) == text
+
+
+def test_labels_of_points_close_together_do_not_overlap() -> None:
+    points = [(200.0, 100.0), (200.0, 103.0), (203.0, 101.0), (199.0, 98.0)]
+    texts = ["student", "student alone", "teacher SVD", "student int8"]
+    placed = place(points, texts, Box(0, 0, 420, 280))
+    boxes = []
+    for at, text in zip(placed, texts, strict=True):
+        left = at.x if at.align == "left" else at.x - 6.2 * len(text)
+        boxes.append(Box(left, at.y - 6, left + 6.2 * len(text), at.y + 6))
+    assert all(a.overlap(b) == 0 for a, b in combinations(boxes, 2))
+
+
+def test_a_label_at_the_border_turns_inwards() -> None:
+    (placed,) = place([(415.0, 100.0)], ["teacher"], Box(0, 0, 420, 280))
+    assert placed.align == "right" and placed.x < 415

@@ -1,0 +1,107 @@
+"""The words say what the numbers say, no more and no less."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from recdistill.report.findings import difference_lines, findings, split_line, standing, verdict
+
+Variants = dict[str, Callable[[], dict[str, Any]]]
+
+KEPT = (
+    "The student keeps 97.3 % of the teacher's NDCG@20 at 4.5 % of its bytes (414 kB against 9.29 MB) "
+    "and answers 6.1× as many queries a second; "
+)
+CONTROL = "the same student trained alone"
+AGAINST = f"NDCG@20 against {CONTROL}"
+VERDICTS = {
+    "full_report": f"{KEPT}distillation itself gives +.0021 NDCG@20 over {CONTROL}, beyond the spread.",
+    "worse_than_alone": f"distillation itself did harm: −.0026 {AGAINST}, beyond the spread.",
+    "no_gain": f"gives nothing measurable: +.0003 {AGAINST}, within the spread (two standard errors are .0010).",
+    "seeds_disagree": f"gives nothing sure: +.0012 {AGAINST}, and the seeds disagree on the sign.",
+    "better_than_teacher": "The student ranks better than its teacher (.2744 against .2721 NDCG@20, beyond the spread)",
+    "without_control": f"; what distillation itself gives is not known: no comparison with {CONTROL}.",
+    "without_speed": "(414 kB against 9.29 MB); distillation itself gives",
+    "big_slow_student": "The student keeps only 70.0 % of the teacher's NDCG@20 but is no smaller (12.0 MB against "
+    "9.29 MB) and answers fewer queries a second (0.44×);",
+    "bare": "Of 2 models ours ranks best: .3000 NDCG@20 in 9.29 MB.",
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_verdict_says_what_was_measured(variants: Variants, name: str) -> None:
+    said = verdict(variants[name]())
+    assert VERDICTS[name] in said
+    assert said.endswith(".") and "\n" not in said
+
+
+def test_a_student_level_with_its_teacher_is_not_called_better(report: dict[str, Any]) -> None:
+    report["models"]["student"]["metrics"]["ndcg@20"] = 0.2725
+    report["comparisons"][2] |= {"difference": 0.0004, "beyond_spread": False}
+    assert verdict(report).startswith(
+        "The student ranks as well as its teacher (.2725 against .2721 NDCG@20, within the spread) at"
+    )
+
+
+def test_a_teacher_that_finds_nothing_gives_no_share(report: dict[str, Any]) -> None:
+    report["models"]["teacher"]["metrics"]["ndcg@20"] = 0.0
+    assert verdict(report).startswith("The student reaches .2648 NDCG@20 where the teacher has .0000 at")
+
+
+def test_a_report_without_ndcg_speaks_of_the_metric_it_has(report: dict[str, Any]) -> None:
+    for model in report["models"].values():
+        model["metrics"] = {"recall@50": model["metrics"]["recall@20"]}
+    report["protocol"]["metrics"] = ["recall@50"]
+    assert "of the teacher's Recall@50" in verdict(report)
+
+
+def test_a_comparison_is_found_the_other_way_round(variants: Variants) -> None:
+    assert "student vs student alone: +.0003 ± .0005 NDCG@20, within the spread" in difference_lines(
+        variants["no_gain"]()
+    )
+
+
+def test_terminal_findings_are_at_most_three_and_begin_with_distillation(report: dict[str, Any]) -> None:
+    assert difference_lines(report) == [
+        "student vs student alone: +.0021 ± .0005 NDCG@20, beyond the spread",
+        "student vs teacher SVD: +.0137 ± .0009 NDCG@20, beyond the spread",
+        "student int8 vs student: −.0002 ± .0002 NDCG@20, within the spread",
+    ]
+
+
+def test_a_teacher_no_better_than_the_control_is_named_as_such(report: dict[str, Any]) -> None:
+    report["comparisons"][3] |= {"difference": 0.0001, "beyond_spread": False}
+    assert findings(report)[0] == (
+        "The teacher is not measurably better than the student alone (−.0001 ± .0009), "
+        "so there was little to learn from it."
+    )
+
+
+def test_a_gap_is_not_called_closed_within_the_spread(report: dict[str, Any]) -> None:
+    report["comparisons"][0]["beyond_spread"] = False
+    assert not any("of the gap" in line for line in findings(report))
+
+
+def test_a_baseline_above_the_student_is_told(report: dict[str, Any]) -> None:
+    assert "The best baseline, EASE, is above the student (.2677 against .2648) and holds 37.0 MB." in findings(report)
+
+
+def test_one_seed_is_told(variants: Variants) -> None:
+    assert any(line.startswith("One seed only") for line in findings(variants["one_seed"]()))
+    assert not any(line.startswith("One seed only") for line in findings(variants["full_report"]()))
+
+
+@pytest.mark.parametrize(
+    ("split", "words"), [("global_time", "by time"), ("per_user", "each user's"), ("leave_last_2", "leave_last_2")]
+)
+def test_the_first_line_says_which_split(report: dict[str, Any], split: str, words: str) -> None:
+    report["protocol"]["split"] = split
+    assert split_line(report).startswith("Split: ") and words in split_line(report)
+    assert "5,914 users tested; 108 without test items left out; means over 3 seeds." in split_line(report)
+
+
+def test_seeds_that_disagree_are_said_to(variants: Variants) -> None:
+    assert standing(variants["seeds_disagree"]()["comparisons"][0]) == "within the spread (seeds disagree on the sign)"

@@ -1,0 +1,222 @@
+import tracemalloc
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recdistill.errors import ConfigError, DataError
+from recdistill.retrieval import exact, scores
+from recdistill.retrieval.exact import top_k
+from recdistill.retrieval.selection import candidates, tie_ranks
+from recdistill.serving.scorers import BagScorer, FoldInScorer, Histories, ItemScorer, Scorer
+from recdistill.tables.codecs import CodedTable
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dense(Scorer):
+    """Scores that are given, one row per user row."""
+
+    form = "dense"
+    given: np.ndarray
+
+    n_items = property(lambda self: self.given.shape[1])  # type: ignore[assignment]
+    vectors = False  # type: ignore[assignment]
+    dimension = 0  # type: ignore[assignment]
+
+    def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        assert user_rows is not None
+        return self.given[user_rows]
+
+
+def brute_force(values: np.ndarray, seen: list[list[int]], k: int, ranks: np.ndarray) -> list[list[int]]:
+    """Sort every item by score, then by its rank; only for eyes and small cases."""
+    allowed = [[i for i in range(values.shape[1]) if i not in set(one)] for one in seen]
+    return [
+        sorted(items, key=lambda i, row=row: (-row[i], ranks[i]))[:k]  # type: ignore[misc]
+        for row, items in zip(values, allowed, strict=True)
+    ]
+
+
+def without_padding(items: np.ndarray) -> list[list[int]]:
+    return [[int(i) for i in row if i >= 0] for row in items]
+
+
+FEW_VALUES = st.sampled_from([-1.0, 0.0, 0.5, 2.0])
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> tuple[np.ndarray, list[list[int]], int]:
+    users, n_items = draw(st.integers(1, 6)), draw(st.integers(1, 60))
+    values = draw(st.one_of(st.just(FEW_VALUES), st.just(st.just(1.0)), st.just(st.floats(-9, 9, width=32))))
+    row = st.lists(values, min_size=n_items, max_size=n_items)
+    seen = st.lists(st.integers(0, n_items - 1), max_size=n_items)
+    table = np.array(draw(st.lists(row, min_size=users, max_size=users)), np.float32)
+    return table, draw(st.lists(seen, min_size=users, max_size=users)), draw(st.integers(1, n_items))
+
+
+@given(case=asked())
+@settings(max_examples=300, deadline=None)
+def test_answers_are_those_of_sorting_everything_ties_included(case: tuple[np.ndarray, list[list[int]], int]) -> None:
+    values, seen, k = case
+    items, found = top_k(
+        Dense(given=values), Histories.empty(len(values)), np.arange(len(values)), k, Histories.from_lists(seen)
+    )
+    want = brute_force(values, seen, k, tie_ranks(np.arange(values.shape[1])))
+    assert without_padding(items) == want
+    for row, kept, got in zip(values, want, found, strict=True):
+        assert got[: len(kept)].tolist() == row[kept].tolist()
+        assert (got[len(kept) :] == -np.inf).all()
+
+
+@given(seed=st.integers(0, 10_000), coarse=st.booleans(), k=st.integers(1, 30), codec=st.sampled_from(["fp32", "int8"]))
+@settings(max_examples=100, deadline=None)
+def test_vectors_rank_as_their_products_in_double_precision(seed: int, coarse: bool, k: int, codec: str) -> None:
+    rng = np.random.default_rng(seed)
+    n_items, users = 150, 7
+    draw = (lambda *shape: rng.integers(-1, 2, shape)) if coarse else (lambda *shape: rng.standard_normal(shape))
+    scorer = BagScorer(
+        item_table=CodedTable.of(draw(n_items, 3), codec), item_bias=draw(n_items).astype(np.float32), history_power=0.5
+    )
+    bags = Histories.from_lists([rng.choice(n_items, rng.integers(0, 40), replace=False) for _ in range(users)])
+    items, _ = top_k(scorer, bags, None, k, bags)
+    exactly = scorer.queries(bags).astype(float) @ scorer.item_vectors().astype(float).T + scorer.item_bias
+    seen = [bags.take(slice(u, u + 1)).items.tolist() for u in range(users)]
+    assert without_padding(items) == brute_force(exactly.astype(np.float32), seen, k, tie_ranks(np.arange(n_items)))
+
+
+def model(form: str, rng: np.random.Generator, n_items: int = 500) -> Scorer:
+    vectors = rng.standard_normal((n_items, 24)).astype(np.float32)
+    vectors[1::7] = vectors[0]  # ties
+    table = CodedTable.of(vectors)
+    if form == "item":
+        return ItemScorer(item_to_item=CodedTable.of(rng.standard_normal((n_items, n_items))))
+    if form == "fold_in":
+        return FoldInScorer(item_table=table, gram=vectors.T @ vectors, regularization=1.0, alpha=4.0)
+    bag = BagScorer(item_table=table, history_weight=rng.random(n_items).astype(np.float32), normalize=True, scale=6.0)
+    return bag if form == "bag" else bag.quantized(form)
+
+
+@pytest.mark.parametrize("form", ["bag", "int8", "fp16", "item", "fold_in"])
+@pytest.mark.parametrize("k", [1, 20, 100])
+def test_the_order_of_users_and_the_size_of_batches_never_change_a_bit(form: str, k: int) -> None:
+    rng = np.random.default_rng(0)
+    scorer = model(form, rng)
+    bags = Histories.from_lists([rng.choice(500, rng.integers(0, 90), replace=False) for _ in range(50)])
+    items, found = top_k(scorer, bags, None, k, bags)
+    for batch in (1, 7, 49):
+        again, values = top_k(scorer, bags, None, k, bags, batch=batch)
+        np.testing.assert_array_equal(again, items)
+        np.testing.assert_array_equal(values, found)
+    order = rng.permutation(50)
+    again, values = top_k(scorer, bags.take(order), None, k, bags.take(order))
+    np.testing.assert_array_equal(again, items[order])
+    np.testing.assert_array_equal(values, found[order])
+
+
+@pytest.mark.parametrize("form", ["bag", "item", "fold_in"])
+def test_scores_are_those_of_the_scorer(form: str) -> None:
+    rng = np.random.default_rng(1)
+    scorer = model(form, rng)
+    bags = Histories.from_lists([rng.choice(500, 9, replace=False) for _ in range(5)])
+    items, found = top_k(scorer, bags, None, 20, bags)
+    np.testing.assert_allclose(np.take_along_axis(scorer.score(bags), items, axis=1), found, rtol=1e-5, atol=1e-5)
+    assert (np.diff(found, axis=1) <= 0).all()
+
+
+def test_a_constant_scorer_scores_what_chance_scores() -> None:
+    rng = np.random.default_rng(2)
+    n_items, users, k = 400, 2000, 20
+    scorer = BagScorer(item_bias=np.zeros(n_items, np.float32))
+    popular_first = np.minimum(rng.geometric(0.02, (users, 10)), n_items) - 1  # rows are often sorted by popularity
+    items, _ = top_k(scorer, Histories.empty(users), None, k)
+    hits = (items[:, :, None] == popular_first[:, None, :]).any(axis=1).mean()
+    chance = k / n_items
+    first, _ = top_k(scorer, Histories.empty(1), None, k, tie_order=np.arange(n_items))
+    favoured = np.isin(popular_first, first[0]).mean()
+    assert favoured > 5 * chance  # what the order of rows would give
+    assert hits < 3 * chance
+    assert len(set(items[0].tolist())) == k
+
+
+def test_the_fixed_order_has_no_lean_towards_low_or_high_rows() -> None:
+    order = np.argsort(tie_ranks(np.arange(10_000)))
+    assert abs(np.corrcoef(order, np.arange(10_000))[0, 1]) < 0.03
+    assert sorted(order.tolist()) == list(range(10_000))
+
+
+def test_a_given_order_breaks_ties_instead() -> None:
+    scorer = BagScorer(item_bias=np.zeros(9, np.float32))
+    items, _ = top_k(scorer, Histories.empty(1), None, 3, tie_order=np.arange(9)[::-1])
+    assert items.tolist() == [[8, 7, 6]]
+
+
+def test_equal_vectors_tie_although_a_matrix_product_may_round_them_apart() -> None:
+    rng = np.random.default_rng(3)
+    vectors = np.repeat(rng.standard_normal((1, 100)), 301, axis=0)
+    scorer = BagScorer(item_table=CodedTable.of(vectors), history_weight=rng.random(301).astype(np.float32))
+    bags = Histories.from_lists([[i, i + 1] for i in range(0, 60, 2)])
+    items, found = top_k(scorer, bags, None, 10, bags)
+    want = brute_force(np.zeros((30, 301)), [[i, i + 1] for i in range(0, 60, 2)], 10, tie_ranks(np.arange(301)))
+    assert items.tolist() == want
+    assert (found == found[:, :1]).all()
+
+
+def test_where_fewer_than_k_remain_the_answer_is_shorter_never_padded_with_seen_items() -> None:
+    scorer = BagScorer(item_bias=np.arange(5, dtype=np.float32))
+    items, found = top_k(scorer, Histories.empty(2), None, 4, Histories.from_lists([[4, 2, 0], range(5)]))
+    assert items.tolist() == [[3, 1, -1, -1], [-1] * 4]
+    assert found.tolist() == [[3.0, 1.0, -np.inf, -np.inf], [-np.inf] * 4]
+
+
+def test_no_user_is_no_answer() -> None:
+    items, found = top_k(BagScorer(item_bias=np.zeros(3, np.float32)), Histories.empty(0), None, 2)
+    assert items.shape == found.shape == (0, 2)
+
+
+@pytest.mark.parametrize("count", [1, 3, 24, 99, 100])
+def test_candidates_are_the_largest_of_each_row(count: int) -> None:
+    values = np.random.default_rng(4).standard_normal((20, 100)).astype(np.float32)
+    found = np.sort(candidates(values, count), axis=1)
+    np.testing.assert_array_equal(found, np.sort(np.argsort(-values, axis=1)[:, :count], axis=1))
+
+
+def test_a_large_coded_table_is_decoded_tile_by_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    scorer = model("int8", rng)
+    bags = Histories.from_lists([rng.choice(500, 9, replace=False) for _ in range(30)])
+    whole = top_k(scorer, bags, None, 20, bags)
+    monkeypatch.setattr(scores, "TILE_BYTES", 24 * 4 * 33)
+    monkeypatch.setattr(exact, "SCORES_BYTES", 500 * 4 * 8)
+    tiled = top_k(scorer, bags, None, 20, bags)
+    np.testing.assert_array_equal(tiled[0], whole[0])
+    np.testing.assert_array_equal(tiled[1], whole[1])
+
+
+def test_memory_stays_far_below_users_times_items() -> None:
+    rng = np.random.default_rng(6)
+    users, n_items = 6_000, 8_000
+    scorer = BagScorer(item_table=CodedTable.of(rng.standard_normal((n_items, 8))))
+    bags = Histories.from_pairs(np.arange(users), rng.integers(0, n_items, users), users)
+    tracemalloc.start()
+    top_k(scorer, bags, None, 20, bags)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60_000_000 < users * n_items * 4
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_a_k_outside_the_catalogue_is_refused(k: int) -> None:
+    with pytest.raises(ConfigError, match=rf"k={k}: must lie between 1 and the catalogue's 3 items"):
+        top_k(BagScorer(item_bias=np.zeros(3, np.float32)), Histories.empty(1), None, k)
+
+
+def test_arguments_of_different_lengths_and_foreign_rows_are_refused() -> None:
+    scorer = BagScorer(item_bias=np.zeros(3, np.float32))
+    with pytest.raises(DataError, match="exclude is of 1 users, the histories of 2"):
+        top_k(scorer, Histories.empty(2), None, 1, Histories.empty(1))
+    with pytest.raises(DataError, match="user_rows is of 1 users"):
+        top_k(scorer, Histories.empty(2), np.zeros(1, int), 1)
+    with pytest.raises(DataError, match="item row 3 is outside a catalogue of 3 items"):
+        top_k(scorer, Histories.empty(1), None, 1, Histories.from_lists([[3]]))

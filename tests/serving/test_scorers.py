@@ -1,0 +1,255 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recdistill.errors import ConfigError, DataError
+from recdistill.serving.histories import bag_sums
+from recdistill.serving.scorers import FORMS, BagScorer, FoldInScorer, Histories, ItemScorer, Scorer, scorer_from_arrays
+from recdistill.tables.codecs import CODECS, CodedTable
+
+N_ITEMS, N_USERS, DIM = 40, 9, 6
+GENERATOR = np.random.default_rng(0)
+
+
+def matrix(*shape: int) -> np.ndarray:
+    return GENERATOR.standard_normal(shape).astype(np.float32)
+
+
+def histories(seed: int = 0, users: int = N_USERS, longest: int = 12) -> Histories:
+    rng = np.random.default_rng(seed)
+    return Histories.from_lists([rng.choice(N_ITEMS, rng.integers(0, longest), replace=False) for _ in range(users)])
+
+
+def bag(**settings: object) -> BagScorer:
+    return BagScorer(item_table=CodedTable.of(matrix(N_ITEMS, DIM)), **settings)  # type: ignore[arg-type]
+
+
+ITEMS = matrix(N_ITEMS, DIM)
+SCORERS: dict[str, Scorer] = {
+    "tied": bag(history_weight=matrix(N_ITEMS), normalize=True, history_power=0.5, scale=6.6),
+    "two tables": bag(history_table=CodedTable.of(matrix(N_ITEMS, DIM)), item_bias=matrix(N_ITEMS)),
+    "with users": bag(user_table=CodedTable.of(matrix(N_USERS, DIM)), normalize=True, scale=2.0),
+    "popularity": BagScorer(item_bias=matrix(N_ITEMS)),
+    "item": ItemScorer(item_to_item=CodedTable.of(matrix(N_ITEMS, N_ITEMS))),
+    "fold in": FoldInScorer(item_table=CodedTable.of(ITEMS), gram=ITEMS.T @ ITEMS, regularization=1.0, alpha=3.0),
+    "fold in with users": FoldInScorer(item_table=CodedTable.of(ITEMS), user_table=CodedTable.of(matrix(N_USERS, DIM)),
+                                       gram=ITEMS.T @ ITEMS, regularization=1.0),
+}  # fmt: skip
+every_scorer = pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS)
+USER_ROWS = np.array([3, -1, 0, 8, -1, 1, 2, 4, 5])
+
+
+def test_a_bag_scorer_is_the_formula_that_it_documents() -> None:
+    items, bags, users = matrix(N_ITEMS, DIM), matrix(N_ITEMS, DIM), matrix(N_USERS, DIM)
+    weight, bias = matrix(N_ITEMS), matrix(N_ITEMS)
+    scorer = BagScorer(
+        item_table=CodedTable.of(items), history_table=CodedTable.of(bags), user_table=CodedTable.of(users),
+        history_weight=weight, item_bias=bias, normalize=True, history_power=0.5, scale=3.0,
+    )  # fmt: skip
+    used = [4, 7, 30]
+    for row in (5, -1):
+        u = sum(weight[i] * bags[i] for i in used) / np.sqrt(3) + (users[row] if row >= 0 else 0)
+        want = 3.0 * items @ (u / np.linalg.norm(u)) + bias
+        given = Histories.from_lists([used])
+        np.testing.assert_allclose(scorer.score(given, np.array([row]))[0], want, rtol=1e-4, atol=1e-5)
+
+
+@every_scorer
+def test_scores_are_products_of_vectors_where_there_are_vectors(scorer: Scorer) -> None:
+    given = histories()
+    if not scorer.vectors:
+        return
+    users, items = scorer.user_vectors(given, USER_ROWS), scorer.item_vectors()
+    assert users.shape == (N_USERS, scorer.dimension)
+    assert items.shape == (N_ITEMS, scorer.dimension)
+    bias = 0 if scorer.item_bias is None else scorer.item_bias  # type: ignore[attr-defined]
+    np.testing.assert_allclose(users @ items.T + bias, scorer.score(given, USER_ROWS), rtol=1e-4, atol=1e-5)
+
+
+@every_scorer
+def test_scores_are_float32_and_finite_even_without_a_history(scorer: Scorer) -> None:
+    scores = scorer.score(Histories.empty(2), None)
+    assert scores.shape == (2, N_ITEMS)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+    bias = getattr(scorer, "item_bias", None)
+    np.testing.assert_array_equal(scores[0], np.zeros(N_ITEMS) if bias is None else bias)
+
+
+@every_scorer
+@pytest.mark.parametrize("codec", tuple(CODECS))
+def test_what_is_saved_answers_as_before(scorer: Scorer, codec: str) -> None:
+    coded = scorer.quantized(codec)
+    again = scorer_from_arrays(coded.config(), coded.arrays())
+    assert type(again) is type(scorer)
+    np.testing.assert_array_equal(again.score(histories(), USER_ROWS), coded.score(histories(), USER_ROWS))
+    assert again.nbytes == coded.nbytes == sum(array.nbytes for array in coded.arrays().values())
+    assert again.parameters == scorer.parameters
+
+
+@every_scorer
+def test_halves_change_scores_little_and_take_half_the_bytes(scorer: Scorer) -> None:
+    half = scorer.quantized("fp16")
+    given = histories()
+    np.testing.assert_allclose(half.score(given, USER_ROWS), scorer.score(given, USER_ROWS), atol=0.05)
+    whole = scorer.gram.nbytes if isinstance(scorer, FoldInScorer) else 0
+    assert half.nbytes - whole == (scorer.nbytes - whole) / 2
+
+
+def test_int8_of_a_tied_model_with_weight_and_bias_is_under_thirty_percent() -> None:
+    n = 3043
+    scorer = BagScorer(item_table=CodedTable.of(matrix(n, 32)), history_weight=matrix(n), item_bias=matrix(n))
+    assert scorer.nbytes == n * (32 + 2) * 4
+    assert scorer.quantized("int8").nbytes == n * (32 + 2 + 2 + 2)
+    assert scorer.quantized("int8").nbytes / scorer.nbytes <= 0.30
+    assert scorer.parameters == scorer.quantized("int8").parameters == n * 34
+
+
+def test_a_tied_table_counts_once_and_a_table_given_twice_as_well() -> None:
+    table = CodedTable.of(matrix(N_ITEMS, DIM))
+    assert BagScorer(item_table=table).nbytes == table.nbytes
+    assert BagScorer(item_table=table, history_table=table).nbytes == table.nbytes
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 32])
+@pytest.mark.parametrize("codec", tuple(CODECS))
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_user_gets_the_same_bits_alone_and_among_others(columns: int, codec: str, weighted: bool) -> None:
+    table = CodedTable.of(matrix(N_ITEMS, columns), codec)
+    weights = matrix(N_ITEMS) if weighted else None
+    given = histories(users=60, longest=30)
+    together = bag_sums(table, weights, given)
+    for user in range(60):
+        alone = given.take(slice(user, user + 1))
+        np.testing.assert_array_equal(bag_sums(table, weights, alone)[0], together[user])
+        factors = 1 if weights is None else weights[alone.items, None]
+        np.testing.assert_allclose(together[user], (table.rows(alone.items) * factors).sum(0), rtol=1e-4, atol=1e-4)
+
+
+@given(lists=st.lists(st.lists(st.integers(0, N_ITEMS - 1), max_size=20), max_size=8), data=st.data())
+@settings(max_examples=60)
+def test_histories_are_sorted_sets_and_can_be_taken_in_any_order(lists: list[list[int]], data: st.DataObject) -> None:
+    given = Histories.from_lists(lists)
+    parts = [given.items[start:stop].tolist() for start, stop in zip(given.indptr[:-1], given.indptr[1:], strict=True)]
+    assert parts == [sorted(set(one)) for one in lists]
+    chosen = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=10)) if lists else []
+    taken, direct = given.take(np.array(chosen, int)), Histories.from_lists([lists[i] for i in chosen])
+    np.testing.assert_array_equal(taken.items, direct.items)
+    np.testing.assert_array_equal(taken.indptr, direct.indptr)
+    part, direct = given.take(slice(1, 3)), Histories.from_lists(lists[1:3])
+    np.testing.assert_array_equal(part.items, direct.items)
+    np.testing.assert_array_equal(part.indptr, direct.indptr)
+
+
+def test_histories_come_from_a_sparse_matrix_in_sorted_order() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    unsorted = sparse.csr_matrix((np.ones(3), np.array([5, 2, 1]), np.array([0, 2, 2, 3])), shape=(3, 6))
+    given = Histories.from_csr(unsorted)
+    assert given.items.tolist() == [2, 5, 1]
+    assert given.users.tolist() == [0, 0, 2]
+    assert given.lengths.tolist() == [2, 0, 1]
+
+
+@pytest.mark.filterwarnings("ignore:OpenBLAS is configured")
+@pytest.mark.parametrize("alpha", [1.0, 5.0])
+def test_a_folded_in_user_is_the_one_that_implicit_computes(alpha: float) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    als = pytest.importorskip("implicit.cpu.als")
+    given = histories(seed=1, users=25)
+    log = sparse.csr_matrix((np.ones(len(given.items), np.float32), given.items, given.indptr), shape=(25, N_ITEMS))
+    model = als.AlternatingLeastSquares(factors=8, regularization=0.7, alpha=alpha, iterations=5, random_state=0)
+    model.fit(log, show_progress=False)
+    scorer = FoldInScorer(
+        item_table=CodedTable.of(model.item_factors), user_table=CodedTable.of(model.user_factors),
+        gram=model.item_factors.T @ model.item_factors, regularization=0.7, alpha=alpha,
+    )  # fmt: skip
+    fresh = histories(seed=2, users=25)
+    asked = sparse.csr_matrix((np.ones(len(fresh.items), np.float32), fresh.items, fresh.indptr), shape=(25, N_ITEMS))
+    folded = scorer.user_vectors(fresh)
+    assert np.abs(folded).max() > 0.1
+    np.testing.assert_allclose(folded, model.recalculate_user(np.arange(25), asked), atol=1e-4)
+    rows = np.array([3, -1, 7])
+    mixed = scorer.user_vectors(fresh.take(slice(0, 3)), rows)
+    np.testing.assert_array_equal(mixed[[0, 2]], model.user_factors[[3, 7]])
+    np.testing.assert_array_equal(mixed[1], folded[1])
+
+
+def test_a_scorer_without_vectors_says_so() -> None:
+    with pytest.raises(ConfigError, match="'item' has no user vectors"):
+        SCORERS["item"].user_vectors(histories())
+    with pytest.raises(ConfigError, match="'item' has no item vectors"):
+        SCORERS["item"].item_vectors()
+
+
+def test_every_form_is_registered_under_its_name() -> None:
+    assert {name: FORMS[name] for name in FORMS} == {"bag": BagScorer, "item": ItemScorer, "fold_in": FoldInScorer}
+    with pytest.raises(ConfigError, match=r"no scorer form 'bags'. Did you mean 'bag'\?"):
+        scorer_from_arrays({"form": "bags"}, {})
+
+
+def config(**changes: object) -> dict[str, object]:
+    return {**SCORERS["tied"].config(), **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"normalise": True}, r"no setting 'normalise'. Did you mean 'normalize'\?"),
+        ({"normalize": "__import__('os')"}, "'normalize' must be true or false"),
+        ({"scale": True}, "'scale' must be a number"),
+        ({"scale": float("nan")}, "'scale' must be a number"),
+        ({"codecs": {"other": "fp32"}}, "codecs must name tables among"),
+        ({"codecs": {"item_table": "fp16"}}, "'values' must be float16"),
+        ({"codecs": {"item_table": "int8"}}, "needs the arrays"),
+        ({"codecs": {"item_table": "fp32", "history_table": "fp32"}}, "needs the arrays"),
+        ({"codecs": {}}, "'item_table.values' is not part"),
+    ],
+)
+def test_a_config_that_does_not_fit_the_arrays_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        scorer_from_arrays(config(**changes), SCORERS["tied"].arrays())
+
+
+def test_a_setting_that_is_missing_is_refused() -> None:
+    less = config()
+    del less["scale"]
+    with pytest.raises(DataError, match=r"lacks the settings \['scale'\]"):
+        scorer_from_arrays(less, SCORERS["tied"].arrays())
+
+
+def test_an_array_that_is_missing_is_refused() -> None:
+    scorer = SCORERS["fold in"]
+    arrays = {name: array for name, array in scorer.arrays().items() if name != "gram"}
+    with pytest.raises(DataError, match=r"lacks an array: .*gram"):
+        scorer_from_arrays(scorer.config(), arrays)
+
+
+def test_arrays_of_other_shapes_are_refused() -> None:
+    table = CodedTable.of(matrix(N_ITEMS, DIM))
+    with pytest.raises(DataError, match=r"item_bias must have the shape \(40,\), found \(39,\)"):
+        BagScorer(item_table=table, item_bias=np.zeros(39, np.float32))
+    with pytest.raises(DataError, match="history_table must have the shape"):
+        BagScorer(item_table=table, history_table=CodedTable.of(matrix(N_ITEMS, DIM + 1)))
+    with pytest.raises(DataError, match="user_table must have the shape"):
+        BagScorer(item_table=table, user_table=CodedTable.of(matrix(3, DIM + 1)))
+    with pytest.raises(DataError, match="gram must have the shape"):
+        FoldInScorer(item_table=table, gram=np.eye(DIM + 1, dtype=np.float32), regularization=1.0)
+    with pytest.raises(DataError, match="item_to_item must have the shape"):
+        ItemScorer(item_to_item=table)
+    with pytest.raises(DataError, match="needs an item table, or a bias"):
+        BagScorer()
+
+
+def test_rows_outside_the_tables_are_refused() -> None:
+    scorer = SCORERS["with users"]
+    with pytest.raises(DataError, match=r"user_rows must lie in -1..8, found 9..9"):
+        scorer.score(Histories.empty(1), np.array([9]))
+    with pytest.raises(DataError, match=r"user_rows must have the shape \(2,\)"):
+        scorer.score(Histories.empty(2), np.array([0]))
+    with pytest.raises(DataError, match="item row 40 is outside a catalogue of 40 items"):
+        scorer.score(Histories.from_lists([[40]]))
+    with pytest.raises(DataError, match="item rows start at 0, found -1"):
+        Histories.from_lists([[-1]])
+    with pytest.raises(DataError, match="indptr must rise from 0 to 1"):
+        Histories(np.array([0, 2]), np.array([1]))
