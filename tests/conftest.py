@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # on logs this small a second thread costs more than it gives
 
 import numpy as np
 import pandas as pd
 import pytest
 
-GROUPS, ITEMS_EACH, USERS, TINY_SETTINGS = 4, 12, 120, ["teacher.dim=16", "student.dim=4"]
+GROUPS, ITEMS_EACH, USERS = 4, 12, 120
+TINY_SETTINGS = ["teacher.dim=16", "teacher.epochs=30", "student.dim=4", "student.epochs=30"]
 
 
 def tiny_frame(seed: int = 0) -> pd.DataFrame:
@@ -30,6 +35,16 @@ def with_split(frame: pd.DataFrame, *, valid: bool = True) -> pd.DataFrame:
     from_end = frame.groupby("user_id").cumcount(ascending=False)
     split = np.where(from_end == 0, "test", np.where((from_end == 1) & valid, "valid", "train"))
     return frame.assign(split=split)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_footprint() -> Iterator[None]:
+    """Speed is measured for a moment only: no test looks at it."""
+    from recdistill.runs import steps
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "FOOTPRINT_SECONDS", 0.02)
+        yield
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, choose
 from recdistill.serving.scorers import FoldInScorer, Histories
-from recdistill.tables.codecs import CodedTable, encode
+from recdistill.tables.codecs import CodedTable
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
@@ -132,7 +132,7 @@ def fit_als(
         # the last iteration moved the items, so the users are solved again
         users = model.recalculate_user(np.arange(matrix.shape[0]), matrix)
     return FoldInScorer(
-        item_table=CodedTable("fp32", encode("fp32", items)), user_table=CodedTable("fp32", encode("fp32", users)),
+        item_table=CodedTable.of(items), user_table=CodedTable.of(users),
         gram=items.T @ items, regularization=regularization, alpha=alpha,
     )  # fmt: skip
 
@@ -142,4 +142,4 @@ def with_folded_users(scorer: FoldInScorer, users_items: csr_matrix) -> FoldInSc
     folds = dataclasses.replace(scorer, user_table=None)
     with threadpool_limits(limits=1, user_api="blas"):
         users = folds.user_vectors(Histories.from_csr(users_items))
-    return dataclasses.replace(scorer, user_table=CodedTable("fp32", encode("fp32", users)))
+    return dataclasses.replace(scorer, user_table=CodedTable.of(users))

@@ -10,7 +10,7 @@ import numpy as np
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, choose
 from recdistill.serving.scorers import ItemScorer
-from recdistill.tables.codecs import CodedTable, encode
+from recdistill.tables.codecs import CodedTable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -54,7 +54,7 @@ class EASE(Ranker):
         gram = gram_matrix(train.csr())
 
         def fit(regularization: float) -> ItemScorer:
-            return ItemScorer(item_to_item=CodedTable("fp32", encode("fp32", item_weights(gram, regularization))))
+            return ItemScorer(item_to_item=CodedTable.of(item_weights(gram, regularization)))
 
         if self.config.regularization is not None:
             return fit(self.config.regularization)
@@ -93,7 +93,9 @@ def item_weights(gram: np.ndarray, regularization: float) -> np.ndarray:
 
     inverse = np.array(gram, order="F")
     inverse.ravel(order="K")[:: len(gram) + 1] += np.float32(regularization)
+    lost = (inverse.diagonal() == gram.diagonal()).any()  # float32 holds no sum of such different numbers
     factor, failed = lapack.spotrf(inverse, lower=1, overwrite_a=1, clean=0)
+    failed = failed or lost
     if not failed:
         inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
     if failed:

@@ -10,7 +10,7 @@ import numpy as np
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker
 from recdistill.serving.scorers import BagScorer
-from recdistill.tables.codecs import CodedTable, encode
+from recdistill.tables.codecs import CodedTable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -49,7 +49,7 @@ class SVD(Ranker):
         vectors = singular_vectors(train.csr(), self.config.dim, seed)
         degree = np.maximum(np.bincount(train.item_rows, minlength=train.n_items), 1).astype(np.float32)
         table = vectors.items * np.sqrt(degree)[:, None]
-        return BagScorer(item_table=CodedTable("fp32", encode("fp32", table)), history_weight=1.0 / degree)
+        return BagScorer(item_table=CodedTable.of(table), history_weight=1.0 / degree)
 
 
 class SingularVectors(NamedTuple):

@@ -1,10 +1,11 @@
-"""What costs no distillation: the teacher's item-to-item map cut by SVD to the student's dimension, user table dropped."""
+"""What costs no distillation: the teacher's item-to-item map cut by SVD to the student's size, user table dropped."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
+from scipy.sparse.linalg import svds
 
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker
@@ -16,13 +17,18 @@ def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
     """A history-only model of `dim` from the teacher's history × item tables, or from its item-to-item matrix."""
     scorer = teacher.scorer if isinstance(teacher, Ranker) else teacher
     if isinstance(scorer, ItemScorer):
-        left, values, right = np.linalg.svd(scorer.weights, full_matrices=False)
+        left, values, right = np.linalg.svd(scorer.item_to_item.matrix(), full_matrices=False)
         cut = BagScorer(item_table=CodedTable.of(right.T.copy()))
     elif isinstance(scorer, BagScorer) and scorer.item_table is not None:
         left, values, right = _product_svd(_history_rows(scorer), scorer.item_table.matrix())
         cut = dataclasses.replace(scorer, user_table=None, history_weight=None)
+    elif scorer.vectors:
+        left, values, right = _product_svd(scorer.item_vectors(), scorer.item_vectors())
+        cut = BagScorer(item_table=CodedTable.of(right.T.copy()), item_bias=scorer.item_bias)
     else:
-        raise ConfigError("teacher_svd: the teacher has no item-to-item map; give one that scores from the history.")
+        raise ConfigError(
+            "teacher_svd: the teacher has neither an item-to-item map nor item vectors; nothing can be cut."
+        )
     root = np.sqrt(values[:dim])
     history, items = left[:, :dim] * root, right[:dim].T * root
     return dataclasses.replace(
@@ -30,6 +36,15 @@ def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
         item_table=CodedTable.of(np.ascontiguousarray(items, np.float32)),
         history_table=CodedTable.of(np.ascontiguousarray(history, np.float32)),
     )
+
+
+def _leading(matrix: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `dim` largest singular values and their vectors, largest first; all of them for a small matrix."""
+    if 4 * dim >= len(matrix):
+        return np.linalg.svd(matrix, full_matrices=False)
+    start = np.ones(len(matrix), matrix.dtype)
+    left, values, right = svds(matrix, k=dim, v0=start)  # smallest first
+    return left[:, ::-1], values[::-1], right[::-1]
 
 
 def _history_rows(scorer: BagScorer) -> np.ndarray:

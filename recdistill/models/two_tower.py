@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import numpy as np
-
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, check_log, valid_ndcg
-from recdistill.models.two_tower_rules import LogFacts, TwoTowerPlan, candidates, plan
+from recdistill.models.two_tower_rules import LogFacts, candidates, plan
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
@@ -94,7 +92,7 @@ class TwoTower(Ranker):
         check_log(train, self.kind)
         if (knowledge.n_users, knowledge.n_items) != (train.n_users, train.n_items):
             raise ConfigError(
-                f"two_tower: the knowledge is about {knowledge.n_users} users and {knowledge.n_items} items, the log has "
+                f"two_tower: the knowledge is of {knowledge.n_users} users and {knowledge.n_items} items, the log has "
                 f"{train.n_users} and {train.n_items}. Extract it from this training log."
             )
         self.chosen = {}
@@ -115,7 +113,7 @@ class TwoTower(Ranker):
         from recdistill.models.two_tower_training import train_two_tower
 
         facts = LogFacts.of(train)
-        tried = candidates(self.config, facts, distilled=knowledge is not None)
+        tried = candidates(self.config, facts)
         tried = tried[: self.config.trials] if valid is not None else tried[:1]
         best: tuple[float, BagScorer, dict[str, Any]] | None = None
         for number, changes in enumerate(tried, 1):

@@ -50,33 +50,52 @@ class TwoTowerPlan:
 
 
 def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowerPlan:
-    """The rule for whatever is not set."""
-    steps = math.ceil(facts.users / config.batch_users)
-    epochs = config.epochs or _epochs(steps, facts, compact=not config.user_id)
-
-    def given(value: Any, rule: Any) -> Any:
-        return rule if value is None else value
-
+    """The rule for whatever is not set; measured by `benchmarks/two_tower_rules.py`."""
+    epochs = config.epochs or _epochs(facts, config)
+    compact = not config.user_id
+    tied = facts.mean_history < FULL_FROM if compact else True
     return TwoTowerPlan(
         dim=config.dim,
         user_id=config.user_id,
-        tied=config.table != "full",
-        tau=given(config.tau, 0.15 if facts.density >= 0.002 else 0.12),
-        user_weight=given(config.user_weight, 0.5 if facts.mean_history >= 50 else 0.0),
-        history_dropout=given(config.history_dropout, 0.0),
-        label_share=given(config.label_share, 0.3) if distilled else 1.0,
+        tied=tied if config.table == "auto" else config.table == "tied",
+        tau=_either(config.tau, 0.12 + 0.03 * _ramp(facts.density, 0.0005, 0.004)),
+        user_weight=_either(config.user_weight, 0.5 * _ramp(facts.mean_history, 20, 60)),
+        history_dropout=_either(config.history_dropout, 0.0),
+        label_share=_either(config.label_share, 0.1) if distilled else 1.0,
         temperature=config.temperature,
         epochs=max(1, round(epochs * config.epochs_share)),
-        learning_rate=given(config.learning_rate, 5e-3),
+        learning_rate=_either(config.learning_rate, 1e-2 if compact else 5e-3),
         batch_users=config.batch_users,
     )
 
 
-def _epochs(steps: int, facts: LogFacts, *, compact: bool) -> int:
-    epochs = min(30, max(15, math.ceil(1500 / steps)))
-    return max(epochs, math.ceil(240 / steps))
+FULL_FROM = 16.0
+"""Mean history from which a compact model has two tables: with fewer rows one table learns better."""
+FEWEST_STEPS = 240
 
 
-def candidates(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> list[dict[str, Any]]:
+def _epochs(facts: LogFacts, config: TwoTowerConfig) -> int:
+    """Fewer over more users, since each epoch has more steps; a compact model needs a third more."""
+    steps = math.ceil(facts.users / config.batch_users)
+    epochs = min(60.0, max(15.0, 155.0 / math.sqrt(steps))) * (1.0 if config.user_id else 4 / 3)
+    return max(round(epochs), math.ceil(FEWEST_STEPS / steps))
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """0 below `low`, 1 above `high`, straight in the logarithm between."""
+    return min(1.0, max(0.0, math.log(value / low) / math.log(high / low)))
+
+
+def _either(given: float | None, rule: float) -> float:
+    return rule if given is None else given
+
+
+HISTORY_DROPOUTS = (0.1, 0.3, 0.5)
+"""What valid chooses between; the first where there is no valid part."""
+
+
+def candidates(config: TwoTowerConfig, facts: LogFacts) -> list[dict[str, Any]]:
     """Settings to choose between on valid; the same for a student that is distilled and one that is alone."""
-    return [{}]
+    if config.user_id or config.history_dropout is not None:
+        return [{}]
+    return [{"history_dropout": share} for share in HISTORY_DROPOUTS]

@@ -52,14 +52,12 @@ class Towers(nn.Module):
 
     @torch.no_grad()
     def scorer(self) -> BagScorer:
-        arrays = {name: np.ascontiguousarray(value.float().cpu().numpy()) for name, value in self.tables.export().items()}
-        tables = {name: CodedTable.of(arrays[name]) for name in ("item_table", "history_table") if name in arrays}
+        exported = {**self.tables.export(), "item_bias": self.bias}
         if self.users is not None:
-            tables["user_table"] = CodedTable.of(self.users.detach().float().cpu().numpy().copy())
-        return BagScorer(
-            **tables, history_weight=arrays.get("history_weight"), item_bias=self.bias.detach().float().cpu().numpy().copy(),
-            normalize=True, history_power=HISTORY_POWER, scale=1.0 / self.tau,
-        )  # fmt: skip
+            exported["user_table"] = self.users
+        arrays = {name: value.detach().float().cpu().numpy().copy() for name, value in exported.items()}
+        fields = {name: CodedTable.of(array) if array.ndim == 2 else array for name, array in arrays.items()}
+        return BagScorer(**fields, normalize=True, history_power=HISTORY_POWER, scale=1.0 / self.tau)  # type: ignore[arg-type]
 
 
 def train_two_tower(
@@ -101,7 +99,7 @@ def train_two_tower(
 
 
 def _start(plan: TwoTowerPlan, log: Interactions, knowledge: Knowledge | None, seed: int) -> Towers:
-    """Users and items from the log's singular vectors; a student's items from its teacher's, where there are vectors."""
+    """Users and items from the log's singular vectors; a student's items from its teacher's, where it has vectors."""
     generator = np.random.default_rng(seed)
     if knowledge is not None and "vectors" in knowledge.gives and not plan.user_id:
         items, users = from_teacher(knowledge, plan.dim, generator), None

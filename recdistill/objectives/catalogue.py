@@ -69,7 +69,7 @@ class CatalogueLoss(Objective):
 
 class _Catalogue(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         users: Tensor,
         items: Tensor,
@@ -109,7 +109,7 @@ class _Catalogue(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d_users, d_items, d_bias = ctx.saved_tensors
         return grad * d_users, grad * d_items, grad * d_bias, None, None, None, None, None
 

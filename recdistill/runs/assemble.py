@@ -131,7 +131,7 @@ def _entry(
 
 def _comparisons(tests: Mapping[str, Mapping[int, Evaluation]], metrics: tuple[str, ...]) -> list[dict[str, Any]]:
     """Every model against the teacher; the student, and what was made of it, against the rest that a reader asks for."""
-    pairs = [("student", "student_alone"), ("student", "teacher_svd")]
+    pairs = [("student", name) for name in ("student_alone", "teacher_svd") if name in tests]
     pairs += [(name, "student") for name in tests if name.startswith("student_") and name != "student_alone"]
     pairs += [(name, "teacher") for name in tests if name != "teacher"]
     rows = []

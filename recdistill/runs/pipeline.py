@@ -13,6 +13,8 @@ from recdistill import files
 from recdistill.data.splits import Split
 from recdistill.errors import ConfigError
 from recdistill.evaluation.metrics import DEFAULT_METRICS
+from recdistill.models.popularity import Popularity
+from recdistill.models.registry import MODELS
 from recdistill.runs.assemble import assemble, publish
 from recdistill.runs.config import RunConfig
 from recdistill.runs.plan import Plan, make_plan
@@ -133,10 +135,13 @@ def _train(
         return workshop.fit(role, choice.kind, choice.settings, final, seed)
 
     dim = chosen["student"].settings["dim"]
-    models = {name: Trained(choice.kind, choice.settings) for name, choice in chosen.items()}
+    roles = ("teacher", "student", "student_alone")
+    models = {name: Trained(chosen[name].kind, chosen[name].settings) for name in roles}
     models["student"].phase = "distill"
-    models["teacher_svd"] = Trained("teacher_svd", {"dim": dim}, "distill")
+    if MODELS[chosen["teacher"].kind] is not Popularity:  # it has no vectors that could be cut
+        models["teacher_svd"] = Trained("teacher_svd", {"dim": dim}, "distill")
     models |= {f"student_{codec}": Trained("two_tower", {"codec": codec}, "compress") for codec in config.compress}
+    models |= {name: Trained(choice.kind, choice.settings) for name, choice in chosen.items() if name not in roles}
     for seed in range(config.seeds):
         teacher = fit("teacher", "teacher", seed)
         knowledge = workshop.extract(teacher, final, config.distil, temperature)
@@ -146,9 +151,10 @@ def _train(
         models["teacher"].steps[seed], models["teacher"].extracts[seed] = teacher, knowledge
         models["student"].steps[seed] = student
         models["student_alone"].steps[seed] = fit("student_alone", "alone", seed)
-        models["teacher_svd"].steps[seed] = workshop.cut(teacher, dim, final)
+        if "teacher_svd" in models:
+            models["teacher_svd"].steps[seed] = workshop.cut(teacher, dim, final)
         for codec in config.compress:
             models[f"student_{codec}"].steps[seed] = workshop.compress(student, codec, final)
-        for name in [name for name in chosen if name in config.baselines]:
+        for name in [name for name in chosen if name not in roles]:
             models[name].steps[seed] = fit(name, name, seed)
     return models

@@ -39,6 +39,8 @@ VERSIONS = {
     "evaluate": 1,
     "footprint": 1,
 }
+FOOTPRINT_SECONDS = 1.5
+"""Of measuring, for each model."""
 CHOICE_METRIC = "ndcg@20"
 """Every choice is made by this metric on valid."""
 
@@ -78,9 +80,9 @@ class Workshop:
 
         def build(folder: Path) -> dict[str, Any]:
             read = readers.read_interactions(log, columns=data.columns or None, split_column=data.split_column)
-            split = replace(splits.default(read), history=data.history, exclude=data.exclude)
+            split = _without_path(replace(splits.default(read), history=data.history, exclude=data.exclude), log)
             split.save(folder / "split")
-            return {"log_sha256": inputs["log"], "notes": list(read.notes)}
+            return {"log_sha256": inputs["log"], "notes": list(_named(read.notes, log))}
 
         done = self.run.step("data", VERSIONS["data"], inputs, build)
         return splits.Split.load(done.folder / "split"), done
@@ -187,7 +189,7 @@ class Workshop:
         """Bytes, speed and latency of a model on this machine, once."""
 
         def build(_folder: Path) -> dict[str, Any]:
-            return footprint(load_artifact(model.folder / "artifact", verify=False).scorer, part.split).as_dict()
+            return footprint(load_artifact(model.folder / "artifact", verify=False).scorer, part.split, seconds=FOOTPRINT_SECONDS).as_dict()
 
         return self.run.step("footprint", VERSIONS["footprint"], {"model": model.key, "part": part.key}, build)
 
@@ -199,3 +201,13 @@ class Workshop:
             valid = found.metrics[CHOICE_METRIC]
         model.save(folder / "artifact", name=name)
         return {"chosen": model.chosen, "valid": valid}
+
+
+def _without_path(split: Split, log: Path) -> Split:
+    """The log by its file's name: where a person keeps it is nobody's business in a report or an artifact."""
+    train = replace(split.train, source=log.name, notes=_named(split.train.notes, log))
+    return replace(split, train=train, notes=_named(split.notes, log))
+
+
+def _named(notes: tuple[str, ...], log: Path) -> tuple[str, ...]:
+    return tuple(note.replace(str(log), log.name) for note in notes)

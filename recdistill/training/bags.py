@@ -51,11 +51,11 @@ class _BagSum(torch.autograd.Function):
     """The gradient is the same sum over the transposed bags, which keeps it fast and repeatable."""
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, bags: Bags) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, table: Tensor, bags: Bags) -> Tensor:
         ctx.bags = bags
         return bags.by_user.sums(table)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return ctx.bags.by_item.sums(grad.contiguous()), None

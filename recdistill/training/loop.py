@@ -51,7 +51,9 @@ def train(
     total = schedule.epochs * len(batches)
     options: dict[str, Any] = {"lr": schedule.learning_rate, "weight_decay": 0.0, "eps": 1e-10, "fused": True}
     optimizer = torch.optim.AdamW(model.parameters(), **options)
-    looked = {math.ceil(schedule.epochs * (i + 1) / schedule.checks) for i in range(schedule.checks)} if check else set()
+    looked = (
+        {math.ceil(schedule.epochs * (i + 1) / schedule.checks) for i in range(schedule.checks)} if check else set()
+    )
     step = 0
     for epoch in range(1, schedule.epochs + 1):
         for batch in batches:

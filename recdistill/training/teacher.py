@@ -18,7 +18,9 @@ CACHE_BYTES = 400_000_000
 TILE_ROWS = 512
 
 
-def teacher_source(knowledge: Knowledge, *, temperature: float, precision: torch.dtype, device: torch.device) -> TeacherSource:
+def teacher_source(
+    knowledge: Knowledge, *, temperature: float, precision: torch.dtype, device: torch.device
+) -> TeacherSource:
     """Soft labels over all items where the teacher has vectors, else from its lists."""
     if "vectors" not in knowledge.gives:
         return ListTeacher(knowledge, temperature, device)
@@ -32,7 +34,8 @@ class VectorTeacher(TeacherSource):
     """Logits made from the teacher's vectors when they are asked for."""
 
     def __init__(self, knowledge: Knowledge, temperature: float, precision: torch.dtype, device: torch.device) -> None:
-        assert knowledge.user_vectors is not None and knowledge.item_vectors is not None
+        assert knowledge.user_vectors is not None
+        assert knowledge.item_vectors is not None
         bias = knowledge.item_bias
         bias = np.zeros(knowledge.n_items, np.float32) if bias is None else bias
         self._users = torch.from_numpy(knowledge.user_vectors / temperature).to(device, precision)

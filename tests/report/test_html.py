@@ -159,3 +159,8 @@ def test_the_report_is_imported_without_matplotlib_or_torch() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"
+
+
+def test_a_name_is_never_read_as_a_formula(report: dict[str, Any]) -> None:
+    report["models"]["student"]["label"] = r"$\frac$_1"
+    assert r">$\frac$_1</text>" in html.render(report)

@@ -21,9 +21,9 @@ class Dense(Scorer):
     form = "dense"
     given: np.ndarray
 
-    n_items = property(lambda self: self.given.shape[1])  # type: ignore[assignment]
-    vectors = False  # type: ignore[assignment]
-    dimension = 0  # type: ignore[assignment]
+    n_items = property(lambda self: self.given.shape[1])
+    vectors = False
+    dimension = 0
 
     def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
         assert user_rows is not None
@@ -75,10 +75,11 @@ def test_answers_are_those_of_sorting_everything_ties_included(case: tuple[np.nd
 def test_vectors_rank_as_their_products_in_double_precision(seed: int, coarse: bool, k: int, codec: str) -> None:
     rng = np.random.default_rng(seed)
     n_items, users = 150, 7
-    draw = (lambda *shape: rng.integers(-1, 2, shape)) if coarse else (lambda *shape: rng.standard_normal(shape))
-    scorer = BagScorer(
-        item_table=CodedTable.of(draw(n_items, 3), codec), item_bias=draw(n_items).astype(np.float32), history_power=0.5
-    )
+    vectors, bias = rng.standard_normal((n_items, 3)), rng.standard_normal(n_items)
+    if coarse:
+        vectors, bias = np.rint(vectors), np.rint(bias)
+    table = CodedTable.of(vectors, codec)
+    scorer = BagScorer(item_table=table, item_bias=bias.astype(np.float32), history_power=0.5)
     bags = Histories.from_lists([rng.choice(n_items, rng.integers(0, 40), replace=False) for _ in range(users)])
     items, _ = top_k(scorer, bags, None, k, bags)
     exactly = scorer.queries(bags).astype(float) @ scorer.item_vectors().astype(float).T + scorer.item_bias
@@ -161,6 +162,36 @@ def test_equal_vectors_tie_although_a_matrix_product_may_round_them_apart() -> N
     want = brute_force(np.zeros((30, 301)), [[i, i + 1] for i in range(0, 60, 2)], 10, tie_ranks(np.arange(301)))
     assert items.tolist() == want
     assert (found == found[:, :1]).all()
+
+
+@dataclass
+class Noisy:
+    """Scores that are off by up to `error`, until asked for exactly."""
+
+    exactly: np.ndarray
+    error: float
+
+    def fill(self, out: np.ndarray, histories: Histories, user_rows: np.ndarray | None) -> np.ndarray:
+        out[:] = self.exactly + np.random.default_rng(0).uniform(-self.error, self.error, self.exactly.shape)
+        return np.full(len(out), self.error)
+
+    def exact(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        return self.exactly[users[:, None], items]
+
+
+@given(seed=st.integers(0, 10_000), error=st.sampled_from([0.01, 0.2, 1.0]), k=st.sampled_from([1, 5, 20]))
+@settings(max_examples=60, deadline=None)
+def test_a_product_that_rounds_never_changes_the_answer(seed: int, error: float, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    noisy = Noisy(rng.integers(0, 40, (4, 200)).astype(np.float32), error)
+    seen = [rng.choice(200, 30).tolist() for _ in range(4)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "scores_of", lambda _: noisy)
+        items, found = top_k(
+            Dense(given=noisy.exactly), Histories.empty(4), np.arange(4), k, Histories.from_lists(seen)
+        )
+    assert items.tolist() == brute_force(noisy.exactly, seen, k, tie_ranks(np.arange(200)))
+    np.testing.assert_array_equal(found, np.take_along_axis(noisy.exactly, items, axis=1))
 
 
 def test_where_fewer_than_k_remain_the_answer_is_shorter_never_padded_with_seen_items() -> None:

@@ -55,11 +55,9 @@ def test_a_bag_scorer_is_the_formula_that_it_documents() -> None:
         np.testing.assert_allclose(scorer.score(given, np.array([row]))[0], want, rtol=1e-4, atol=1e-5)
 
 
-@every_scorer
-def test_scores_are_products_of_vectors_where_there_are_vectors(scorer: Scorer) -> None:
-    given = histories()
-    if not scorer.vectors:
-        return
+@pytest.mark.parametrize("name", [name for name, scorer in SCORERS.items() if scorer.vectors])
+def test_scores_are_products_of_vectors_where_there_are_vectors(name: str) -> None:
+    scorer, given = SCORERS[name], histories()
     users, items = scorer.user_vectors(given, USER_ROWS), scorer.item_vectors()
     assert users.shape == (N_USERS, scorer.dimension)
     assert items.shape == (N_ITEMS, scorer.dimension)

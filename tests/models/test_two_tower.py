@@ -1,0 +1,244 @@
+"""The two-tower model: what it learns, what it repeats, what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from recdistill.data.interactions import HeldOut, Interactions
+from recdistill.errors import ConfigError
+from recdistill.knowledge.store import Knowledge
+from recdistill.models.base import valid_ndcg
+from recdistill.models.ease import EASE
+from recdistill.models.popularity import Popularity
+from recdistill.models.svd_cut import teacher_svd
+from recdistill.models.two_tower import TwoTower
+from recdistill.models.two_tower_rules import LogFacts, candidates, plan
+from recdistill.serving.bag import BagScorer
+from recdistill.serving.histories import Histories
+
+QUICK = {"dim": 8, "epochs": 60, "learning_rate": 0.02}
+GROUPS, EACH, USERS = 3, 10, 90
+
+
+def blocks(seed: int = 0) -> tuple[Interactions, HeldOut]:
+    """Users of three tastes, ten items each; six train rows of the own taste; the other four are wanted."""
+    draw = np.random.default_rng(seed)
+    picks = np.stack([draw.permutation(EACH) + EACH * (user % GROUPS) for user in range(USERS)])
+    users = np.repeat(np.arange(USERS), 6)
+    train = Interactions.from_ids(users, picks[:, :6].ravel())
+    wanted = np.repeat(np.arange(USERS), 4), picks[:, 6:].ravel()
+    relevant = csr_matrix((np.ones(4 * USERS, np.float32), wanted), shape=(USERS, GROUPS * EACH))
+    return train, HeldOut(np.arange(USERS), np.arange(USERS), relevant, np.full(USERS, 4))
+
+
+@pytest.fixture(scope="module")
+def log() -> tuple[Interactions, HeldOut]:
+    return blocks()
+
+
+@pytest.fixture(scope="module")
+def teacher(log: tuple[Interactions, HeldOut]) -> TwoTower:
+    return TwoTower(**QUICK).fit(log[0])
+
+
+@pytest.fixture(scope="module")
+def knowledge(log: tuple[Interactions, HeldOut], teacher: TwoTower) -> Knowledge:
+    return Knowledge.extract(teacher, log[0], top_k=12)
+
+
+def lists_only(known: Knowledge) -> Knowledge:
+    return replace(known, user_vectors=None, item_vectors=None, item_bias=None)
+
+
+def arrays_equal(a: BagScorer, b: BagScorer) -> bool:
+    return all(np.array_equal(a.arrays()[name], b.arrays()[name]) for name in a.arrays())
+
+
+@pytest.mark.parametrize("table", ["full", "tied"])
+@pytest.mark.parametrize("user_id", [True, False])
+def test_blocks_of_taste_are_learned(log: tuple[Interactions, HeldOut], table: str, user_id: bool) -> None:
+    train, held = log
+    model = TwoTower(**QUICK, table=table, user_id=user_id).fit(train)
+    assert valid_ndcg(model.scorer, train, held, 4) > 0.9
+
+
+@pytest.mark.parametrize("form", ["vectors", "lists"])
+def test_a_student_learns_from_vectors_and_from_lists(
+    log: tuple[Interactions, HeldOut], knowledge: Knowledge, form: str
+) -> None:
+    train, held = log
+    known = knowledge if form == "vectors" else lists_only(knowledge)
+    student = TwoTower(**{**QUICK, "dim": 4}, user_id=False, label_share=0.0).distil(train, known)
+    assert valid_ndcg(student.scorer, train, held, 4) > 0.95
+
+
+def test_soft_labels_bring_the_student_to_the_teachers_beliefs(
+    log: tuple[Interactions, HeldOut], knowledge: Knowledge
+) -> None:
+    train, _ = log
+    settings = {**QUICK, "user_id": False, "history_dropout": 0.0}
+    known = TwoTower(**settings, label_share=0.0).distil(train, knowledge)
+    alone = TwoTower(**settings).fit(train)
+    histories = Histories.from_csr(train.csr())
+    logits = knowledge.user_vectors @ knowledge.item_vectors.T + knowledge.item_bias  # type: ignore[union-attr, operator]
+    believed = torch.from_numpy(logits).log_softmax(1)
+
+    def divergence(model: TwoTower) -> float:
+        said = torch.from_numpy(model.score(histories)).log_softmax(1)
+        return float((believed.exp() * (believed - said)).sum(1).mean())
+
+    assert divergence(known) < 0.5 * divergence(alone)
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_the_same_seed_gives_the_same_bits(
+    log: tuple[Interactions, HeldOut], knowledge: Knowledge, distilled: bool
+) -> None:
+    train, _ = log
+
+    def fitted(seed: int) -> BagScorer:
+        model = TwoTower(**{**QUICK, "epochs": 3}, user_id=False, history_dropout=0.3)
+        model = model.distil(train, knowledge, seed=seed) if distilled else model.fit(train, seed=seed)
+        return model.scorer  # type: ignore[return-value]
+
+    assert arrays_equal(fitted(1), fitted(1))
+    assert not arrays_equal(fitted(1), fitted(2))
+
+
+def test_looking_at_valid_changes_nothing_that_is_not_searched(log: tuple[Interactions, HeldOut]) -> None:
+    train, held = log
+    settings = {**QUICK, "epochs": 4, "user_id": False, "history_dropout": 0.2}
+    with_valid = TwoTower(**settings).fit(train, held)
+    without = TwoTower(**settings).fit(train)
+    assert arrays_equal(with_valid.scorer, without.scorer)  # type: ignore[arg-type]
+    assert with_valid.chosen == {}
+
+
+def test_what_is_chosen_on_valid_refits_to_the_same_model(log: tuple[Interactions, HeldOut]) -> None:
+    train, held = log
+    searched = TwoTower(dim=4, user_id=False, epochs=3).fit(train, held)
+    assert set(searched.chosen) == {"history_dropout"}
+    again = TwoTower(**searched.settings()).fit(train)
+    assert arrays_equal(searched.scorer, again.scorer)  # type: ignore[arg-type]
+
+
+def test_student_and_student_alone_choose_among_the_same_settings() -> None:
+    config = TwoTower(dim=32, user_id=False).config
+    facts = LogFacts(6000, 3000, 800_000)
+    assert candidates(config, facts) == candidates(config, facts)
+    assert len(candidates(config, facts)) > 1
+    assert candidates(TwoTower().config, facts) == [{}]
+    assert plan(config, facts, distilled=True).epochs == plan(config, facts, distilled=False).epochs
+
+
+def test_a_history_is_a_set(teacher: TwoTower) -> None:
+    one, two = Histories.from_lists([[1, 2, 5]]), Histories.from_lists([[9, 11], [5, 2, 1]])
+    np.testing.assert_allclose(teacher.score(one)[0], teacher.score(two)[1], rtol=1e-5)
+
+
+def test_people_without_history_get_what_the_bias_says(teacher: TwoTower) -> None:
+    scores = teacher.score(Histories.empty(1))
+    np.testing.assert_array_equal(scores[0], teacher.scorer.item_bias)  # type: ignore[arg-type]
+
+
+def test_an_unknown_user_is_served_from_the_history(teacher: TwoTower) -> None:
+    history = Histories.from_lists([[0, 1, 2]])
+    unknown, nobody = teacher.score(history, np.array([-1])), teacher.score(history)
+    np.testing.assert_array_equal(unknown, nobody)
+    assert not np.array_equal(unknown, teacher.score(history, np.array([0])))
+
+
+def test_distilling_leaves_the_knowledge_as_it_was(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> None:
+    assert knowledge.item_vectors is not None
+    assert knowledge.user_vectors is not None
+    before = knowledge.item_vectors.copy(), knowledge.user_vectors.copy(), knowledge.top_scores.copy()
+    TwoTower(dim=4, epochs=2, user_id=False).distil(log[0], knowledge)
+    np.testing.assert_array_equal(before[0], knowledge.item_vectors)
+    np.testing.assert_array_equal(before[1], knowledge.user_vectors)
+    np.testing.assert_array_equal(before[2], knowledge.top_scores)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [[(0, 0), (1, 0)], [(0, 0), (0, 1), (1, 0)], [(u, 0) for u in range(5)], [(u, u % 2) for u in range(7)]],
+    ids=["one item", "two items", "one item, five users", "a row each"],
+)
+def test_tiny_logs_give_finite_scores(pairs: list[tuple[int, int]]) -> None:
+    users, items = zip(*pairs, strict=True)
+    train = Interactions.from_ids(users, items)
+    teacher = TwoTower(dim=8, epochs=3).fit(train)
+    known = Knowledge.extract(teacher, train, top_k=2)
+    student = TwoTower(dim=4, epochs=3, user_id=False).distil(train, known)
+    for model in (teacher, student):
+        assert np.isfinite(model.score(Histories.from_csr(train.csr()))).all()
+
+
+def test_full_tables_of_three_thousand_items_and_32_dimensions_fit_in_800_kilobytes() -> None:
+    items, dim = 3043, 32
+    users = np.arange(items)
+    model = TwoTower(dim=dim, user_id=False, epochs=1, table="full", batch_users=items).fit(
+        Interactions.from_ids(users % 40, users)
+    )
+    assert model.scorer.nbytes <= 800_000
+
+
+def test_the_svd_cut_at_full_width_ranks_like_the_teacher_without_its_user_table(
+    log: tuple[Interactions, HeldOut], teacher: TwoTower
+) -> None:
+    histories = Histories.from_csr(log[0].csr())
+    scorer = teacher.scorer
+    assert isinstance(scorer, BagScorer)
+    whole = teacher_svd(scorer, scorer.dimension)
+    assert whole.user_table is None
+    narrow = teacher_svd(teacher, 2)
+    assert narrow.dimension == 2
+    vectors = whole.user_vectors(histories) @ whole.item_vectors().T
+    wanted = teacher.user_vectors(histories) @ teacher.item_vectors().T
+    cosine = (vectors * wanted).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(wanted, axis=1)
+    assert cosine.min() > 0.999
+
+
+def test_the_svd_cut_of_ease_approaches_ease(log: tuple[Interactions, HeldOut]) -> None:
+    train, _ = log
+    histories = Histories.from_csr(train.csr())
+    teacher = EASE(regularization=5.0).fit(train)
+    gaps = [np.abs(teacher_svd(teacher, dim).score(histories) - teacher.score(histories)).max() for dim in (3, 15, 30)]
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert gaps[2] < 1e-4
+
+
+def test_a_teacher_without_an_item_map_cannot_be_cut(log: tuple[Interactions, HeldOut]) -> None:
+    with pytest.raises(ConfigError, match="neither an item-to-item map nor item vectors"):
+        teacher_svd(Popularity().fit(log[0]), 4)
+
+
+def test_knowledge_of_another_log_is_refused(knowledge: Knowledge) -> None:
+    other = Interactions.from_ids([0, 1], [0, 1])
+    with pytest.raises(ConfigError, match="Extract it from this training log"):
+        TwoTower(dim=4, user_id=False).distil(other, knowledge)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"dim": 0}, {"tau": 0.0}, {"label_share": 1.5}, {"history_dropout": 1.0}, {"epochs": 0}, {"learning_rate": -1.0}],
+    ids=lambda s: next(iter(s)),
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        TwoTower(**settings)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_and_cpu_give_the_same_metric(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> None:
+    train, held = log
+    found = [
+        valid_ndcg(TwoTower(**QUICK, user_id=False).distil(train, knowledge, device=device).scorer, train, held)
+        for device in ("cpu", "cuda")
+    ]
+    assert abs(found[0] - found[1]) < 1e-3
