@@ -27,7 +27,7 @@ def log_path(name: str) -> Path:
 
 
 def recdistill(*words: str | Path) -> dict[str, Any]:
-    """Run one command of the command line; wall seconds and the highest resident memory of all such so far, in bytes."""
+    """Run one command line; wall seconds, and the highest resident memory of all such so far in bytes."""
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "recdistill.cli.main", *map(str, words)], text=True, capture_output=True, check=False

@@ -83,7 +83,7 @@ def main() -> None:
     twice, resumed = largest_difference(whole, read(outs["again"])), largest_difference(whole, read(outs["killed"]))
     left = [str(path.name) for path in outs["killed"].rglob("*.tmp")]
     print(
-        f"same command twice: largest difference {twice:g}; killed {options.kills} times: {resumed:g}; left behind: {left}"
+        f"largest difference, same command twice: {twice:g}; killed {options.kills} times: {resumed:g}; left: {left}"
     )
     write(
         "killed",

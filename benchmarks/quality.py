@@ -1,4 +1,4 @@
-"""Claim: with defaults, teacher and student reach the published quality. Three seeds on each log, beside published numbers.
+"""Claim: with defaults, teacher and student reach the published quality.
 
     python benchmarks/quality.py ml-1m-lcfn lastfm-lightgcn amazon-book-kgat
 

@@ -34,7 +34,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ArtifactError(f"{path.parent}: not {what}: no {path.name} in it") from None
+        raise ArtifactError(f"{path.parent}: not {what}: no {path.name} in it; check the path") from None
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read as JSON ({error}); make {what} again") from None
     if not isinstance(value, dict):
@@ -52,6 +52,21 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _swap(temporary: Path, target: Path) -> None:
+    """Give `temporary` the name `target`; the folder that had it comes back where that fails."""
+    if not target.exists():
+        temporary.rename(target)
+        return
+    retired = temporary.with_suffix(".old")
+    target.rename(retired)
+    try:
+        temporary.rename(target)
+    except OSError:
+        retired.rename(target)
+        raise
+    shutil.rmtree(retired)
+
+
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `target`; it takes the name `target` only when the block ends well.
@@ -65,13 +80,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         _sync(temporary)
-        retired = None
-        if target.exists():
-            retired = temporary.with_suffix(".old")
-            target.rename(retired)
-        temporary.rename(target)
-        if retired is not None:
-            shutil.rmtree(retired)
+        _swap(temporary, target)
     except OSError as error:
         raise ArtifactError(
             f"{target}: cannot be written ({error.strerror or error}); free space or choose another folder"

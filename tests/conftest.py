@@ -17,7 +17,7 @@ TINY_SETTINGS = ["teacher.dim=16", "teacher.epochs=30", "student.dim=4", "studen
 
 
 def tiny_frame(seed: int = 0) -> pd.DataFrame:
-    """Users of four tastes, twelve items each; nine rows a user from the own taste, two from anywhere, times in order."""
+    """Users of four tastes, twelve items each; nine rows a user from the own taste, two from anywhere."""
     draw = np.random.default_rng(seed)
     rows = []
     for user in range(USERS):

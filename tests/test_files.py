@@ -23,9 +23,14 @@ def test_the_old_folder_stays_when_the_new_one_fails(tmp_path: Path) -> None:
     target = tmp_path / "thing"
     target.mkdir()
     (target / "a.txt").write_text("old")
-    with pytest.raises(ValueError, match="stop"), files.whole_folder(target) as temporary:
-        (temporary / "a.txt").write_text("new")
-        raise ValueError("stop")
+
+    def fail() -> None:
+        with files.whole_folder(target) as temporary:
+            (temporary / "a.txt").write_text("new")
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
     assert (target / "a.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["thing"]
 
@@ -33,9 +38,14 @@ def test_the_old_folder_stays_when_the_new_one_fails(tmp_path: Path) -> None:
 def test_the_old_file_stays_when_the_new_one_fails(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     target.write_text("old")
-    with pytest.raises(ArtifactError, match="free space"), files.whole_file(target) as temporary:
-        temporary.write_text("new")
-        raise OSError(28, "No space left on device")
+
+    def fail() -> None:
+        with files.whole_file(target) as temporary:
+            temporary.write_text("new")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(ArtifactError, match="free space"):
+        fail()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
@@ -46,7 +56,8 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [(None, "no report.json in it"), ("{", "cannot be read as JSON"), ("[]", "holds no JSON object")]
+    ("text", "message"),
+    [(None, "no report.json in it"), ("{", "cannot be read as JSON"), ("[]", "holds no JSON object")],
 )
 def test_a_json_file_that_cannot_be_read_is_named(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:

@@ -38,7 +38,7 @@ def extract(
     scorer = teacher.scorer
     if scorer.n_items != train.n_items:
         raise KnowledgeError(
-            f"the teacher ranks {scorer.n_items} items, this log has {train.n_items}; extract from the log it was fitted on"
+            f"the teacher ranks {scorer.n_items} items, this log has {train.n_items}; give the log it was fitted on"
         )
     if temperature is None:
         temperature = 1.0

@@ -25,7 +25,14 @@ class FittedRanker(Ranker):
     Config = NoConfig
 
     def __init__(
-        self, scorer: Scorer, vocab: TrainVocab, *, kind: str, settings: dict[str, Any], trained_on: dict[str, Any], softmax_scores: bool
+        self,
+        scorer: Scorer,
+        vocab: TrainVocab,
+        *,
+        kind: str,
+        settings: dict[str, Any],
+        trained_on: dict[str, Any],
+        softmax_scores: bool,
     ) -> None:
         super().__init__()
         self.kind = kind  # type: ignore[misc]

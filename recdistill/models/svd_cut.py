@@ -14,37 +14,47 @@ from recdistill.tables.codecs import CodedTable
 
 
 def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
-    """A history-only model of `dim` from the teacher's history × item tables, or from its item-to-item matrix."""
+    """A history-only model: the best map of rank `dim` to the teacher's own, with the teacher's normalisation and bias.
+
+    The map is history table × item table, item vectors × item vectors where there is no such table, or EASE's matrix.
+    """
     scorer = teacher.scorer if isinstance(teacher, Ranker) else teacher
     if isinstance(scorer, ItemScorer):
-        left, values, right = np.linalg.svd(scorer.item_to_item.matrix(), full_matrices=False)
-        cut = BagScorer(item_table=CodedTable.of(right.T.copy()))
-    elif isinstance(scorer, BagScorer) and scorer.item_table is not None:
-        left, values, right = _product_svd(_history_rows(scorer), scorer.item_table.matrix())
-        cut = dataclasses.replace(scorer, user_table=None, history_weight=None)
-    elif scorer.vectors:
-        left, values, right = _product_svd(scorer.item_vectors(), scorer.item_vectors())
-        cut = BagScorer(item_table=CodedTable.of(right.T.copy()), item_bias=scorer.item_bias)
-    else:
-        raise ConfigError(
-            "teacher_svd: the teacher has neither an item-to-item map nor item vectors; nothing can be cut."
-        )
-    root = np.sqrt(values[:dim])
-    history, items = left[:, :dim] * root, right[:dim].T * root
-    return dataclasses.replace(
-        cut,
-        item_table=CodedTable.of(np.ascontiguousarray(items, np.float32)),
-        history_table=CodedTable.of(np.ascontiguousarray(history, np.float32)),
-    )
+        history, items = _cut_matrix(scorer.item_to_item.matrix(), dim)
+        return BagScorer(item_table=_table(items), history_table=_table(history))
+    if isinstance(scorer, BagScorer) and scorer.item_table is not None:
+        history, items = _cut_product(_history_rows(scorer), scorer.item_table.matrix(), dim)
+        cut = {"item_table": _table(items), "history_table": _table(history)}
+        return dataclasses.replace(scorer, user_table=None, history_weight=None, **cut)
+    if scorer.vectors:
+        vectors = scorer.item_vectors()
+        history, items = _cut_product(vectors, vectors, dim)
+        return BagScorer(item_table=_table(items), history_table=_table(history), item_bias=scorer.item_bias)
+    raise ConfigError("teacher_svd: the teacher has neither an item-to-item map nor item vectors; nothing can be cut.")
 
 
-def _leading(matrix: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The `dim` largest singular values and their vectors, largest first; all of them for a small matrix."""
+def _cut_matrix(matrix: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `dim` leading singular vectors of both sides, each with the root of the singular values."""
     if 4 * dim >= len(matrix):
-        return np.linalg.svd(matrix, full_matrices=False)
-    start = np.ones(len(matrix), matrix.dtype)
-    left, values, right = svds(matrix, k=dim, v0=start)  # smallest first
-    return left[:, ::-1], values[::-1], right[::-1]
+        left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        left, values, right = left[:, :dim], values[:dim], right[:dim]
+    else:
+        left, values, right = svds(matrix, k=dim, v0=np.ones(len(matrix), matrix.dtype))
+    root = np.sqrt(values)
+    return left * root, right.T * root
+
+
+def _cut_product(history: np.ndarray, items: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same for history @ items.T, which is not made.
+
+    History rows are turned and cut, not stretched: a user's vector is the projection of the teacher's, so that bringing
+    it to length 1 means what it meant there.
+    """
+    basis, triangle = np.linalg.qr(items)
+    _, _, right = np.linalg.svd(np.linalg.qr(history, mode="r") @ triangle.T, full_matrices=False)
+    directions = basis @ right[:dim].T  # (n_items, dim), leading right singular vectors of the map
+    turned, mixed = np.linalg.qr(items.T @ directions)
+    return history @ turned, directions @ mixed.T
 
 
 def _history_rows(scorer: BagScorer) -> np.ndarray:
@@ -54,9 +64,5 @@ def _history_rows(scorer: BagScorer) -> np.ndarray:
     return rows if scorer.history_weight is None else rows * scorer.history_weight.astype(np.float32)[:, None]
 
 
-def _product_svd(history: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """SVD of history @ items.T without making it: through the QR of both."""
-    left_q, left_r = np.linalg.qr(history)
-    right_q, right_r = np.linalg.qr(items)
-    left, values, right = np.linalg.svd(left_r @ right_r.T, full_matrices=False)
-    return left_q @ left, values, right @ right_q.T
+def _table(rows: np.ndarray) -> CodedTable:
+    return CodedTable.of(np.ascontiguousarray(rows, np.float32))

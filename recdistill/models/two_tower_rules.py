@@ -44,6 +44,7 @@ class TwoTowerPlan:
     history_dropout: float
     label_share: float
     temperature: float
+    unseen_only: bool
     epochs: int
     learning_rate: float
     batch_users: int
@@ -63,6 +64,7 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
         history_dropout=_either(config.history_dropout, 0.0),
         label_share=_either(config.label_share, 0.1) if distilled else 1.0,
         temperature=config.temperature,
+        unseen_only=config.unseen_only,
         epochs=max(1, round(epochs * config.epochs_share)),
         learning_rate=_either(config.learning_rate, 1e-2 if compact else 5e-3),
         batch_users=config.batch_users,
@@ -90,12 +92,18 @@ def _either(given: float | None, rule: float) -> float:
     return rule if given is None else given
 
 
-HISTORY_DROPOUTS = (0.1, 0.3, 0.5)
-"""What valid chooses between; the first where there is no valid part."""
+CANDIDATES = ({"history_dropout": 0.1, "label_share": 0.1}, {"history_dropout": 0.3, "label_share": 0.3},
+              {"history_dropout": 0.5, "label_share": 0.5})  # fmt: skip
+"""What valid chooses between; the first where there is no valid part.
+
+The more a teacher knows, the less regularisation its student wants and the less the labels add; a student alone has no
+use for the second number.
+"""
 
 
 def candidates(config: TwoTowerConfig, facts: LogFacts) -> list[dict[str, Any]]:
     """Settings to choose between on valid; the same for a student that is distilled and one that is alone."""
-    if config.user_id or config.history_dropout is not None:
+    if config.user_id:
         return [{}]
-    return [{"history_dropout": share} for share in HISTORY_DROPOUTS]
+    unset = [{k: v for k, v in choice.items() if getattr(config, k) is None} for choice in CANDIDATES]
+    return [choice for place, choice in enumerate(unset) if choice not in unset[:place]]

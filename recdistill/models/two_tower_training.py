@@ -83,7 +83,7 @@ def train_two_tower(
     if knowledge is not None and plan.label_share < 1.0:
         teacher = teacher_source(knowledge, temperature=plan.temperature, precision=precision, device=where)
     loss = CatalogueLoss(
-        CatalogueConfig(label_share=plan.label_share, temperature=plan.temperature, precision=precision)
+        CatalogueConfig(label_share=plan.label_share, temperature=plan.temperature, precision=precision, unseen_only=plan.unseen_only)
     )
 
     def loss_of(batch: Batch) -> Tensor:

@@ -40,6 +40,8 @@ class CatalogueConfig:
     """Weight of the labels; the rest is the weight of the knowledge."""
     temperature: float = 1.0
     """Softens student and teacher in the knowledge part, which then carries its square."""
+    unseen_only: bool = False
+    """Whether the knowledge is about the items that are no positives, the others taken out on both sides."""
     precision: torch.dtype = torch.float32
     """Type of the large products and of the exponentials."""
 
@@ -84,6 +86,8 @@ class _Catalogue(torch.autograd.Function):
         share = config.label_share if teacher is not None else 1.0
         label_weight = share * _normalised(weight * has_label)
         known = weight if teacher is None or teacher_users is None else weight * teacher.known(teacher_users)
+        if config.unseen_only:
+            known = known * (positives.counts < len(items))
         soft_weight = (1.0 - share) * _normalised(known)
         work = config.precision
         narrow_items = items.to(work)
@@ -152,23 +156,32 @@ def _tile_loss(
         gradient = exp.mul_(on_rest[:, None])
         gradient.view(-1)[at] = on_positive.to(gradient.dtype)
         return value, gradient
+    if config.unseen_only:
+        teacher = teacher.without(at, logits.shape[1])
     if tau == 1.0:
         expected = teacher.expected(logits)
         exp = logits.exp_()
         value, on_rest, on_positive = _labels(exp, at, logit_pos, positives, label_weight)
+        _take_out(exp, at, config)
         soft_value, gradient = teacher.divergence(exp, expected, soft_weight, also=on_rest)
-        value = value + soft_value
     else:
         tempered = logits / tau
         expected = teacher.expected(tempered)
-        soft_value, soft_gradient = teacher.divergence(tempered.exp_(), expected, soft_weight * tau * tau)
+        _take_out(tempered.exp_(), at, config)
+        soft_value, soft_gradient = teacher.divergence(tempered, expected, soft_weight * tau * tau)
         exp = logits.exp_()
         value, on_rest, on_positive = _labels(exp, at, logit_pos, positives, label_weight)
+        _take_out(exp, at, config)
         gradient = exp.mul_(on_rest[:, None]).add_(soft_gradient, alpha=1.0 / tau)
-        value = value + soft_value
-    surplus = on_rest[positives.rows] * logit_pos.exp()
-    gradient.view(-1)[at] += (on_positive - surplus).to(gradient.dtype)
-    return value, gradient
+    if not config.unseen_only:
+        on_positive = on_positive - on_rest[positives.rows] * logit_pos.exp()
+    gradient.view(-1)[at] += on_positive.to(gradient.dtype)
+    return value + soft_value, gradient
+
+
+def _take_out(exp: Tensor, at: Tensor, config: CatalogueConfig) -> None:
+    if config.unseen_only:
+        exp.view(-1)[at] = 0.0
 
 
 def _labels(

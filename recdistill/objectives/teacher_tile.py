@@ -9,8 +9,16 @@ import torch
 from torch import Tensor
 
 
+_LEAST = 1e-6
+"""Probability that a teacher leaves at least to what a user has not seen, so that it can be divided by."""
+
+
 class TeacherTile(ABC):
     """The knowledge about a tile of users; `exp` below is exp of the student's logits, shifted by any number."""
+
+    @abstractmethod
+    def without(self, at: Tensor, n_items: int) -> TeacherTile:
+        """The belief about all other items: those at row · n_items + item are taken out, the rest sums to one again."""
 
     @abstractmethod
     def expected(self, logits: Tensor) -> Tensor:
@@ -42,13 +50,22 @@ class FullTile(TeacherTile):
     probabilities: Tensor
     negative_entropy: Tensor
 
+    def without(self, at: Tensor, n_items: int) -> FullTile:
+        taken, rows = self.probabilities.view(-1)[at].to(self.negative_entropy.dtype), at // n_items
+        left = self.negative_entropy.new_ones(len(self.negative_entropy)).index_add_(0, rows, -taken)
+        left = left.clamp_min(_LEAST)
+        entropy = self.negative_entropy.index_add(0, rows, -torch.special.xlogy(taken, taken))
+        kept = self.probabilities.clone()
+        kept.view(-1)[at] = 0.0
+        return FullTile(kept.div_(left[:, None]), entropy / left - left.log())
+
     def expected(self, logits: Tensor) -> Tensor:
         return (self.probabilities * logits).sum(1, dtype=self.negative_entropy.dtype)
 
     def divergence(
         self, exp: Tensor, expected: Tensor, weight: Tensor, *, also: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        total = exp.sum(1, dtype=weight.dtype)
+        total = exp.sum(1, dtype=weight.dtype).clamp_min(torch.finfo(weight.dtype).tiny)
         value = (weight * (self.negative_entropy - expected + total.log())).sum()
         factor = weight / total if also is None else weight / total + also
         exp.mul_(factor[:, None])
@@ -64,6 +81,14 @@ class ListTile(TeacherTile):
     probabilities: Tensor
     tail: Tensor
 
+    def without(self, at: Tensor, n_items: int) -> ListTile:
+        own = torch.zeros(len(self.tail) * n_items, dtype=torch.bool, device=at.device)
+        own[at] = True
+        kept = ~own[self.rows * n_items + self.items]
+        rows, p = self.rows[kept], self.probabilities[kept]
+        left = self.tail.index_add(0, rows, p.to(self.tail.dtype)).clamp_min(_LEAST)
+        return ListTile(rows, self.items[kept], p / left[rows], self.tail / left)
+
     def expected(self, logits: Tensor) -> Tensor:
         return self._sums(self.probabilities * logits.view(-1)[self._at(logits)])
 
@@ -75,7 +100,9 @@ class ListTile(TeacherTile):
         flat[at] = 0.0
         rest = exp.sum(1, dtype=weight.dtype)
         listed = listed.to(weight.dtype)
-        total = rest + self._sums(listed)
+        total = (rest + self._sums(listed)).clamp_min(torch.finfo(weight.dtype).tiny)
+        says_anything = self.tail + self._sums(self.probabilities) > _LEAST
+        weight = weight * says_anything
         tail = torch.where(rest > 0, self.tail, 0.0)
         rest = torch.where(rest > 0, rest, 1.0)
         negative_entropy = self._sums(torch.special.xlogy(self.probabilities, self.probabilities))

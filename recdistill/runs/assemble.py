@@ -130,7 +130,7 @@ def _entry(
 
 
 def _comparisons(tests: Mapping[str, Mapping[int, Evaluation]], metrics: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Every model against the teacher; the student, and what was made of it, against the rest that a reader asks for."""
+    """Every model against the teacher; the student also against its control, and its codes against it."""
     pairs = [("student", name) for name in ("student_alone", "teacher_svd") if name in tests]
     pairs += [(name, "student") for name in tests if name.startswith("student_") and name != "student_alone"]
     pairs += [(name, "teacher") for name in tests if name != "teacher"]
@@ -164,7 +164,8 @@ def _protocol_notes(split: Split, part: Part) -> list[str]:
         chosen = "Settings were chosen on the valid rows, which no model was fitted on; at test they are not hidden."
     else:
         chosen = (
-            "The log has no valid rows: settings were chosen on a seeded 10 % of each user's train rows (users with 3 or more); "
+            "The log has no valid rows: settings were chosen on a seeded 10 % of each user's train rows (users with 3 "
+            "or more); "
             "the models of this report were then fitted on all train rows."
         )
     return [chosen, *split.notes]
@@ -216,9 +217,16 @@ def publish(workshop: Workshop, models: Mapping[str, Trained], report: dict[str,
         entry = report["models"][name]
         found = artifact.load(model.steps[0].folder / "artifact")
         artifact.save(
-            run.folder / "artifacts" / name, found.scorer, found.items, found.users, kind=found.config["kind"], name=name,
-            trained_on=found.config["trained_on"], metrics=entry["metrics_by_seed"][0], settings=found.config["settings"],
-        )  # fmt: skip
+            run.folder / "artifacts" / name,
+            found.scorer,
+            found.items,
+            found.users,
+            kind=found.config["kind"],
+            name=name,
+            trained_on=found.config["trained_on"],
+            metrics=entry["metrics_by_seed"][0],
+            settings=found.config["settings"],
+        )
         entry["artifact"] = f"artifacts/{name}"
     run.publish(models["teacher"].extracts[0].folder / "knowledge", "knowledge")
     with files.whole_folder(run.folder / "per_user") as folder:

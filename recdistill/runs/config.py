@@ -45,7 +45,7 @@ class DistilConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
     trials: int | None = None
-    """How many of the student's candidate settings are tried on valid, the same for distilled and alone; none: the plan's."""
+    """Candidate settings of the student tried on valid, as many for distilled as for alone; none: the plan's."""
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:

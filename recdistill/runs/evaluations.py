@@ -16,7 +16,10 @@ PREFIX = "metric."
 
 
 def save_evaluation(found: Evaluation, folder: Path) -> None:
-    arrays = {"items": np.ascontiguousarray(found.items, np.int32), "held_index": found.held_index.astype(np.int64)}
+    arrays: dict[str, np.ndarray] = {
+        "items": np.ascontiguousarray(found.items, np.int32),
+        "held_index": found.held_index.astype(np.int64),
+    }
     arrays |= {PREFIX + name: np.ascontiguousarray(values, np.float64) for name, values in found.per_user.items()}
     save_file(arrays, folder / "evaluation.safetensors")
     files.write_json(

@@ -81,9 +81,12 @@ def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None)
 
 
 def _plan(run: Run, config: RunConfig, split: Split, data: Done, cut: list[str]) -> Plan:
-    """Made once: a run that goes on uses the plan that it began with, also where the machine's free memory has changed."""
+    """Made once: a run that goes on uses the plan that it began with, also where the memory has changed."""
     done = run.step(
-        "plan", PLAN_VERSION, {"data": data.key, "config": to_mapping(config)}, lambda _: make_plan(config, split, cut).as_mapping()
+        "plan",
+        PLAN_VERSION,
+        {"data": data.key, "config": to_mapping(config)},
+        lambda _: make_plan(config, split, cut).as_mapping(),
     )
     return Plan(**done.result)
 

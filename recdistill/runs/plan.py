@@ -25,7 +25,7 @@ FEWEST_EPOCHS_SHARE = 0.25
 FIXED_SECONDS = 20.0
 """Reading, measuring and writing."""
 
-# Seconds on two cores of 2.5 GHz with AVX-512; see benchmarks/plan_costs.py. Other machines: the plan is off by their ratio.
+# Seconds on two cores with AVX-512; another machine is off by its ratio. See benchmarks/plan_costs.py.
 SECONDS_PER_PRODUCT_FLOP = 1 / 90e9
 """Products of users, items and dimensions (bf16 where the processor has it)."""
 SECONDS_PER_SCORE = 4.0e-9
@@ -139,7 +139,7 @@ def _fit_minutes(plan: Plan, config: RunConfig, split: Split, log: LogFacts) -> 
         plan.trials -= 1
     if plan.trials < SEARCH_TRIALS and config.search.trials is None:
         plan.cut.append(
-            f"search of the student's settings: {SEARCH_TRIALS} candidates cut to {plan.trials}, for --minutes {config.minutes:g}"
+            f"search of the student's settings: cut to {plan.trials} candidates, for --minutes {config.minutes:g}"
         )
     expected = _expected(plan, config, split, log)
     if expected > limit:

@@ -62,7 +62,7 @@ class Run:
     def step(self, name: str, version: int, inputs: dict[str, Any], build: Build) -> Done:
         """Files made by `build(folder)` from `inputs`; taken from the folder when they are there already.
 
-        `inputs` is everything that the result depends on: keys of earlier steps, settings, the seed. `version` is raised
+        `inputs` is all that the result depends on: keys of earlier steps, settings, the seed. `version` is raised
         by hand when the step's result changes. What `build` returns is kept in `step.json`.
         """
         key = files.fingerprint({"step": name, "version": version, "inputs": inputs})[:16]

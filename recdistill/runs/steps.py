@@ -1,4 +1,4 @@
-"""The steps of a run: each builds its files in a folder from what earlier steps wrote. Raise a version when its result changes."""
+"""The steps of a run, each from what earlier ones wrote. Raise a step's version when its result changes."""
 
 from __future__ import annotations
 
@@ -189,7 +189,9 @@ class Workshop:
         """Bytes, speed and latency of a model on this machine, once."""
 
         def build(_folder: Path) -> dict[str, Any]:
-            return footprint(load_artifact(model.folder / "artifact", verify=False).scorer, part.split, seconds=FOOTPRINT_SECONDS).as_dict()
+            return footprint(
+                load_artifact(model.folder / "artifact", verify=False).scorer, part.split, seconds=FOOTPRINT_SECONDS
+            ).as_dict()
 
         return self.run.step("footprint", VERSIONS["footprint"], {"model": model.key, "part": part.key}, build)
 

@@ -38,6 +38,11 @@ class Scorer(ABC):
     @abstractmethod
     def dimension(self) -> int: ...
 
+    @property
+    @abstractmethod
+    def item_bias(self) -> np.ndarray | None:
+        """(n_items,) what is added to every score of an item."""
+
     @abstractmethod
     def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
         """(batch, n_items) float32. `user_rows` are rows of the user table, -1 for people who are not in it."""

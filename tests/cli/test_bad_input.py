@@ -62,9 +62,16 @@ def test_a_log_that_cannot_be_used_is_refused(fault: str, suffix: str, tmp_path:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such file"), (b"", "empty"), (b"user_id,item_id\n1,2,3,4\n5,6\n", "log.csv"), (b"PAR1garbage", "log.csv")],
+    [
+        (None, "no such file"),
+        (b"", "empty"),
+        (b"user_id,item_id\n1,2,3,4\n5,6\n", "log.csv"),
+        (b"PAR1garbage", "log.csv"),
+    ],
 )
-def test_a_file_that_cannot_be_read_is_refused(content: bytes | None, message: str, tmp_path: Path, capsys: Capture) -> None:
+def test_a_file_that_cannot_be_read_is_refused(
+    content: bytes | None, message: str, tmp_path: Path, capsys: Capture
+) -> None:
     path = tmp_path / "log.csv"
     if content is not None:
         path.write_bytes(content)
@@ -94,7 +101,9 @@ def test_a_file_that_cannot_be_read_is_refused(content: bytes | None, message: s
         (["--split-column", "part"], "no column 'part'"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused(words: list[str], message: str, tiny_log: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_a_setting_that_cannot_be_is_refused(
+    words: list[str], message: str, tiny_log: Path, tmp_path: Path, capsys: Capture
+) -> None:
     line = refused(["run", "--log", str(tiny_log), "--out", str(tmp_path / "out"), *words], capsys)
     assert message in line
     assert not (tmp_path / "out" / "report.json").exists()
@@ -104,7 +113,9 @@ def test_an_unknown_verb_names_the_nearest(capsys: Capture) -> None:
     assert "Did you mean 'run'" in refused(["rum"], capsys)
 
 
-@pytest.mark.parametrize("words", [["run"], ["run", "--out", "x", "--frobnicate"], ["run", "--out", "x", "--device", "tpu"]])
+@pytest.mark.parametrize(
+    "words", [["run"], ["run", "--out", "x", "--frobnicate"], ["run", "--out", "x", "--device", "tpu"]]
+)
 def test_words_that_the_command_line_does_not_know_are_one_line(words: list[str], capsys: Capture) -> None:
     with pytest.raises(SystemExit) as exit_code:
         main(words)

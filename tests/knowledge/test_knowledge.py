@@ -137,7 +137,13 @@ def valid_part(train: Interactions) -> rd.HeldOut:
 
 def test_a_table_from_elsewhere_becomes_lists(train: Interactions) -> None:
     table = pd.DataFrame(
-        [("u000", "item 3", 2.0), ("u000", "item 5", 7.0), ("u000", "item 5", 1.0), ("u002", "item 4", 1.0), ("nobody", "item 4", 9.0)],
+        [
+            ("u000", "item 3", 2.0),
+            ("u000", "item 5", 7.0),
+            ("u000", "item 5", 1.0),
+            ("u002", "item 4", 1.0),
+            ("nobody", "item 4", 9.0),
+        ],
         columns=["user_id", "item_id", "score"],
     )
     known = Knowledge.from_table(table, train, top_k=2, temperature=2.0)
@@ -167,7 +173,9 @@ def test_a_table_is_read_from_a_file(train: Interactions, tmp_path: Path, suffix
         ({"user_id": ["x"], "item_id": ["item 2"], "score": [1.0]}, KnowledgeError, "none of its rows"),
     ],
 )
-def test_a_table_that_cannot_teach_is_refused(train: Interactions, table: dict, error: type[Exception], message: str) -> None:
+def test_a_table_that_cannot_teach_is_refused(
+    train: Interactions, table: dict, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         Knowledge.from_table(pd.DataFrame(table), train)
 

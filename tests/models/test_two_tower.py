@@ -112,7 +112,7 @@ def test_the_same_seed_gives_the_same_bits(
 
 def test_looking_at_valid_changes_nothing_that_is_not_searched(log: tuple[Interactions, HeldOut]) -> None:
     train, held = log
-    settings = {**QUICK, "epochs": 4, "user_id": False, "history_dropout": 0.2}
+    settings = {**QUICK, "epochs": 4, "user_id": False, "history_dropout": 0.2, "label_share": 0.3}
     with_valid = TwoTower(**settings).fit(train, held)
     without = TwoTower(**settings).fit(train)
     assert arrays_equal(with_valid.scorer, without.scorer)  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ def test_looking_at_valid_changes_nothing_that_is_not_searched(log: tuple[Intera
 def test_what_is_chosen_on_valid_refits_to_the_same_model(log: tuple[Interactions, HeldOut]) -> None:
     train, held = log
     searched = TwoTower(dim=4, user_id=False, epochs=3).fit(train, held)
-    assert set(searched.chosen) == {"history_dropout"}
+    assert set(searched.chosen) == {"history_dropout", "label_share"}
     again = TwoTower(**searched.settings()).fit(train)
     assert arrays_equal(searched.scorer, again.scorer)  # type: ignore[arg-type]
 
@@ -187,20 +187,26 @@ def test_full_tables_of_three_thousand_items_and_32_dimensions_fit_in_800_kiloby
     assert model.scorer.nbytes <= 800_000
 
 
-def test_the_svd_cut_at_full_width_ranks_like_the_teacher_without_its_user_table(
+def test_the_svd_cut_at_full_width_is_the_teacher_without_its_user_table(
     log: tuple[Interactions, HeldOut], teacher: TwoTower
 ) -> None:
     histories = Histories.from_csr(log[0].csr())
+    whole = teacher_svd(teacher, teacher.config.dim)
+    assert whole.user_table is None
+    np.testing.assert_allclose(whole.score(histories), teacher.score(histories), atol=1e-4)
+
+
+def test_the_svd_cut_holds_the_best_map_of_its_rank(teacher: TwoTower) -> None:
     scorer = teacher.scorer
     assert isinstance(scorer, BagScorer)
-    whole = teacher_svd(scorer, scorer.dimension)
-    assert whole.user_table is None
-    narrow = teacher_svd(teacher, 2)
-    assert narrow.dimension == 2
-    vectors = whole.user_vectors(histories) @ whole.item_vectors().T
-    wanted = teacher.user_vectors(histories) @ teacher.item_vectors().T
-    cosine = (vectors * wanted).sum(1) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(wanted, axis=1)
-    assert cosine.min() > 0.999
+    assert scorer.item_table is not None
+    items = scorer.item_table.matrix()
+    teachers_map = items * scorer.history_weight[:, None] @ items.T  # type: ignore[index]
+    left, values, right = np.linalg.svd(teachers_map)
+    cut = teacher_svd(scorer, 3)
+    assert cut.dimension == 3
+    found = cut.history_table.matrix() @ cut.item_table.matrix().T  # type: ignore[union-attr]
+    np.testing.assert_allclose(found, left[:, :3] * values[:3] @ right[:3], atol=1e-4)
 
 
 def test_the_svd_cut_of_ease_approaches_ease(log: tuple[Interactions, HeldOut]) -> None:

@@ -61,26 +61,39 @@ def leaves(inputs: dict[str, Tensor]) -> list[Tensor]:
     return [inputs[name].clone().requires_grad_() for name in ("users", "items", "bias")]
 
 
-def plain(inputs: dict[str, Tensor], share: float, tau: float, listed: int | None) -> tuple[Tensor, list[Tensor]]:
+def plain(
+    inputs: dict[str, Tensor], share: float, tau: float, listed: int | None, unseen: bool = False
+) -> tuple[Tensor, list[Tensor]]:
     users, items, bias = leaves(inputs)
     scores = users @ items.T + bias
     weight, teacher = inputs["weight"], inputs["teacher"]
     labels = Softmax()(scores, inputs["dense"], weight=weight)
+    mask = ~inputs["dense"] if unseen else torch.ones_like(inputs["dense"])
     if listed is None:
-        soft = SoftKL(SoftKLConfig(tau=tau))(scores, teacher, weight=weight)
+        soft = SoftKL(SoftKLConfig(tau=tau))(scores, teacher, mask=mask, weight=weight)
     else:
         top = teacher.topk(listed)
-        tail = 1.0 - (teacher / tau).softmax(1).gather(1, top.indices).sum(1)
-        soft = SoftKLTopK(SoftKLTopKConfig(tau=tau))(scores, top.indices, top.values, tail, weight=weight)
+        kept = mask.gather(1, top.indices)
+        p = (teacher / tau).softmax(1).gather(1, top.indices)
+        tail = 1.0 - p.sum(1)
+        tail = tail / (tail + (p * kept).sum(1)).clamp(min=1e-9)
+        soft_of = SoftKLTopK(SoftKLTopKConfig(tau=tau))
+        soft = soft_of(scores, top.indices, top.values, tail, top_mask=kept, mask=mask, weight=weight)
     loss = share * labels + (1 - share) * soft
     return loss.detach(), list(torch.autograd.grad(loss, [users, items, bias]))
 
 
 def fused(
-    inputs: dict[str, Tensor], share: float, tau: float, listed: int | None, precision: torch.dtype = torch.float64
+    inputs: dict[str, Tensor],
+    share: float,
+    tau: float,
+    listed: int | None,
+    precision: torch.dtype = torch.float64,
+    unseen: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
     users, items, bias = leaves(inputs)
-    loss_of = CatalogueLoss(CatalogueConfig(label_share=share, temperature=tau, precision=precision))
+    config = CatalogueConfig(label_share=share, temperature=tau, precision=precision, unseen_only=unseen)
+    loss_of = CatalogueLoss(config)
     teacher = Stored(inputs["teacher"], tau, listed)
     positives = positives_of(inputs["dense"])
     rows = torch.arange(BATCH)
@@ -101,6 +114,21 @@ def test_fused_and_plain_agree(
     torch.testing.assert_close(loss, want, rtol=1e-9, atol=1e-9)
     for gradient, expected in zip(gradients, want_gradients, strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("listed", [None, LISTED])
+@pytest.mark.parametrize("tau", [1.0, 2.5])
+def test_soft_labels_of_unseen_items_are_those_of_the_masked_objective(
+    inputs: dict[str, Tensor], listed: int | None, tau: float
+) -> None:
+    if listed is not None:
+        inputs["teacher"][:, 0] = 9.0
+        inputs["dense"][[0, 1, 2, 4, 5, 6], 0] = False  # no list is empty but that of the user who has everything
+    want, want_gradients = plain(inputs, 0.3, tau, listed, unseen=True)
+    loss, gradients = fused(inputs, 0.3, tau, listed, unseen=True)
+    torch.testing.assert_close(loss, want, rtol=1e-6, atol=1e-6)
+    for gradient, expected in zip(gradients, want_gradients, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_gradients_survive_central_differences(inputs: dict[str, Tensor]) -> None:

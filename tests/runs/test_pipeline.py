@@ -81,7 +81,9 @@ def test_the_same_command_again_does_nothing_again(finished: tuple[Path, Path, d
     assert {**again, "created": None} == {**report, "created": None}
 
 
-def test_a_changed_setting_does_again_only_what_depends_on_it(finished: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_changed_setting_does_again_only_what_depends_on_it(
+    finished: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
     log, _, _ = finished
     run(log, tmp_path / "out", "--split-column", "split")
     before = len(events(tmp_path / "out"))
@@ -103,7 +105,24 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
 
     with monkeypatch.context() as patch:
         patch.setattr(steps, "teacher_svd", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        assert main(["run", "--log", str(log), "--out", str(tmp_path / "out"), "--quiet", *SETTINGS, "--split-column", "split", "--seeds", "2"]) == 130
+        assert (
+            main(
+                [
+                    "run",
+                    "--log",
+                    str(log),
+                    "--out",
+                    str(tmp_path / "out"),
+                    "--quiet",
+                    *SETTINGS,
+                    "--split-column",
+                    "split",
+                    "--seeds",
+                    "2",
+                ]
+            )
+            == 130
+        )
     assert not (tmp_path / "out" / "report.json").exists()
     before = len(events(tmp_path / "out"))
     assert timeless(run(log, tmp_path / "out", "--split-column", "split", "--seeds", "2")) == timeless(report)
@@ -114,7 +133,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
 
 @pytest.mark.parametrize("valid", [True, False])
 def test_what_is_chosen_does_not_depend_on_the_test_items(tmp_path: Path, valid: bool) -> None:
-    """Blindness: with the test rows' items replaced by random ones, settings, weights and valid metrics are bit-equal."""
+    """Blindness: with random items in the test rows, settings, weights and valid metrics are bit-equal."""
     frame = with_split(tiny_frame(), valid=valid)
     other = frame.copy()
     test = other["split"] == "test"
@@ -123,8 +142,12 @@ def test_what_is_chosen_does_not_depend_on_the_test_items(tmp_path: Path, valid:
     for name, log in (("true", frame), ("random", other)):
         log.to_csv(tmp_path / f"{name}.csv", index=False)
         outs.append(tmp_path / name)
-        reports.append(run(tmp_path / f"{name}.csv", outs[-1], "--split-column", "split", "--set", "baselines=ease,als,svd"))
-    assert reports[0]["models"]["teacher"]["metrics"] != reports[1]["models"]["teacher"]["metrics"], "the test parts differ"
+        reports.append(
+            run(tmp_path / f"{name}.csv", outs[-1], "--split-column", "split", "--set", "baselines=ease,als,svd")
+        )
+    assert reports[0]["models"]["teacher"]["metrics"] != reports[1]["models"]["teacher"]["metrics"], (
+        "the test parts differ"
+    )
     for name, model in reports[0]["models"].items():
         twin = reports[1]["models"][name]
         assert model["chosen"] == twin["chosen"]
@@ -156,19 +179,45 @@ def test_a_log_without_valid_rows_is_fitted_on_all_train_rows(tmp_path: Path) ->
 @pytest.mark.parametrize("kind", ["ease", "als", "svd", "popularity"])
 def test_every_registered_model_can_be_the_teacher(tiny_split_log: Path, tmp_path: Path, kind: str) -> None:
     words = ["run", "--log", str(tiny_split_log), "--split-column", "split", "--out", str(tmp_path / "out"), "--quiet"]
-    assert main([*words, "--set", f"teacher.kind={kind}", "--set", "student.dim=4", "--set", "student.epochs=30", "--set", "baselines="]) == 0
+    assert (
+        main(
+            [
+                *words,
+                "--set",
+                f"teacher.kind={kind}",
+                "--set",
+                "student.dim=4",
+                "--set",
+                "student.epochs=30",
+                "--set",
+                "baselines=",
+            ]
+        )
+        == 0
+    )
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["models"]["teacher"]["kind"] == kind
 
 
 def test_a_baseline_that_does_not_fit_is_skipped_with_one_line(tiny_split_log: Path, tmp_path: Path) -> None:
-    report = run(tiny_split_log, tmp_path / "out", "--split-column", "split", "--memory", "20kB", "--set", "baselines=ease,popularity")
+    report = run(
+        tiny_split_log,
+        tmp_path / "out",
+        "--split-column",
+        "split",
+        "--memory",
+        "20kB",
+        "--set",
+        "baselines=ease,popularity",
+    )
     assert "ease" not in report["models"]
     assert any(line.startswith("ease: skipped") for line in report["cut"])
     assert "popularity" in report["models"]
 
 
-def test_the_report_is_drawn_again(finished: tuple[Path, Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_is_drawn_again(
+    finished: tuple[Path, Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     _, out, _ = finished
     (out / "report.html").unlink()
     assert main(["report", str(out)]) == 0

@@ -60,9 +60,12 @@ def test_what_a_killed_run_left_is_swept_up(tmp_path: Path) -> None:
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
-    with Run(tmp_path / "run").open(), pytest.raises(ConfigError, match="another run is working in it"):
-        with Run(tmp_path / "run").open():
-            pass
+    with (
+        Run(tmp_path / "run").open(),
+        pytest.raises(ConfigError, match="another run is working in it"),
+        Run(tmp_path / "run").open(),
+    ):
+        pass
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         (folder / "half.txt").write_text("half")
         raise OSError(28, "No space left on device")
 
-    with run.open(), pytest.raises(ArtifactError, match="No space left on device.*free space"):
+    with run.open(), pytest.raises(ArtifactError, match=r"No space left on device.*free space"):
         run.step("greet", 1, {}, full)
     assert not list((tmp_path / "run" / "steps").rglob("half.txt"))
 
