@@ -24,8 +24,9 @@ def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
         return BagScorer(item_table=_table(items), history_table=_table(history))
     if isinstance(scorer, BagScorer) and scorer.item_table is not None:
         history, items = _cut_product(_history_rows(scorer), scorer.item_table.matrix(), dim)
-        cut = {"item_table": _table(items), "history_table": _table(history)}
-        return dataclasses.replace(scorer, user_table=None, history_weight=None, **cut)
+        return dataclasses.replace(
+            scorer, item_table=_table(items), history_table=_table(history), user_table=None, history_weight=None
+        )
     if scorer.vectors:
         vectors = scorer.item_vectors()
         history, items = _cut_product(vectors, vectors, dim)

@@ -36,8 +36,8 @@ class TwoTowerConfig:
     """Weight of the labels where there is a teacher; the rest is the teacher's."""
     temperature: float = 1.0
     """Softens the teacher's and the student's distributions; the loss carries its square."""
-    unseen_only: bool = False
-    """Whether soft labels are about the items that a user has not used."""
+    unseen_only: bool | None = None
+    """Whether soft labels leave out the items that a user has used; none: where there are lists alone."""
     epochs: int | None = None
     epochs_share: float = 1.0
     """Of the rule's epochs: what a plan cuts where time is short."""

@@ -79,12 +79,14 @@ def train_two_tower(
         log.csr(), batch_users=plan.batch_users, history_power=HISTORY_POWER, history_dropout=plan.history_dropout,
         generator=np.random.default_rng([seed, 1]), device=where,
     )  # fmt: skip
-    teacher = None
+    teacher, unseen_only = None, False
     if knowledge is not None and plan.label_share < 1.0:
-        teacher = teacher_source(knowledge, temperature=plan.temperature, precision=precision, device=where)
-    loss = CatalogueLoss(
-        CatalogueConfig(label_share=plan.label_share, temperature=plan.temperature, precision=precision, unseen_only=plan.unseen_only)
+        teacher = teacher_source(knowledge, temperature=plan.temperature, device=where)
+        unseen_only = "vectors" not in knowledge.gives if plan.unseen_only is None else plan.unseen_only
+    config = CatalogueConfig(
+        label_share=plan.label_share, temperature=plan.temperature, precision=precision, unseen_only=unseen_only
     )
+    loss = CatalogueLoss(config)
 
     def loss_of(batch: Batch) -> Tensor:
         users, items, bias = towers(batch)

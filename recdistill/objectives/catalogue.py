@@ -17,8 +17,9 @@ from torch.autograd.function import once_differentiable
 from recdistill.objectives.base import Objective
 from recdistill.objectives.teacher_tile import TeacherSource, TeacherTile
 
-TILE_ELEMENTS = 1_000_000
-"""Users × items that are in memory at once; a tile is whole rows, so that every row sum is complete."""
+TILE_ROWS = 256
+TILE_ELEMENTS = 16_000_000
+"""Users × items in memory at once: whole rows, so that every sum is complete; few, so that the tile stays in caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _normalised(weight: Tensor) -> Tensor:
 
 
 def _tiles(users: int, items: int) -> Iterator[slice]:
-    rows = max(1, min(users, TILE_ELEMENTS // max(items, 1)))
+    rows = max(1, min(TILE_ROWS, TILE_ELEMENTS // items))
     for start in range(0, users, rows):
         yield slice(start, min(start + rows, users))
 

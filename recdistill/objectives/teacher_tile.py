@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
 _LEAST = 1e-6
 """Probability that a teacher leaves at least to what a user has not seen, so that it can be divided by."""
 

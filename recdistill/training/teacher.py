@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recdistill.objectives.teacher_tile import FullTile, ListTile, TeacherSource
+from recdistill.training.device import product_precision
 
 if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
@@ -18,12 +19,11 @@ CACHE_BYTES = 400_000_000
 TILE_ROWS = 512
 
 
-def teacher_source(
-    knowledge: Knowledge, *, temperature: float, precision: torch.dtype, device: torch.device
-) -> TeacherSource:
+def teacher_source(knowledge: Knowledge, *, temperature: float, device: torch.device) -> TeacherSource:
     """Soft labels over all items where the teacher has vectors, else from its lists."""
-    if "vectors" not in knowledge.gives:
+    if knowledge.item_vectors is None:
         return ListTeacher(knowledge, temperature, device)
+    precision = product_precision(device, knowledge.item_vectors.shape[1])
     live = VectorTeacher(knowledge, temperature, precision, device)
     if 2 * knowledge.n_users * knowledge.n_items > CACHE_BYTES:
         return live

@@ -104,7 +104,7 @@ def fused(
 @pytest.mark.parametrize("listed", [None, LISTED, ITEMS])
 @pytest.mark.parametrize("tau", [1.0, 2.5])
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("tile", [1_000_000, 2 * ITEMS])
+@pytest.mark.parametrize("tile", [16_000_000, 2 * ITEMS])
 def test_fused_and_plain_agree(
     inputs: dict[str, Tensor], share: float, tau: float, listed: int | None, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

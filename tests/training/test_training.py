@@ -160,7 +160,7 @@ def test_users_whose_list_is_empty_are_not_known() -> None:
 
 def test_vectors_are_preferred_to_lists() -> None:
     knowledge = known()
-    assert isinstance(teacher_source(knowledge, temperature=1.0, precision=torch.float32, device=CPU), CachedTeacher)
+    assert isinstance(teacher_source(knowledge, temperature=1.0, device=CPU), CachedTeacher)
 
 
 def test_an_unknown_device_is_refused() -> None:
