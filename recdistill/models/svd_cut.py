@@ -23,10 +23,15 @@ def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
         history, items = _cut_matrix(scorer.item_to_item.matrix(), dim)
         return BagScorer(item_table=_table(items), history_table=_table(history))
     if isinstance(scorer, BagScorer) and scorer.item_table is not None:
-        history, items = _cut_product(_history_rows(scorer), scorer.item_table.matrix(), dim)
+        matrix = scorer.item_table.matrix()
+        history, items = _cut_product(_history_rows(scorer), matrix, dim)
+        stranger = scorer.stranger
+        if stranger is not None:  # the vector of the cut model that scores most like the teacher's
+            stranger = np.linalg.lstsq(items, matrix @ stranger.astype(np.float32), rcond=None)[0].astype(np.float32)
         return dataclasses.replace(
-            scorer, item_table=_table(items), history_table=_table(history), user_table=None, history_weight=None
-        )
+            scorer, item_table=_table(items), history_table=_table(history), user_table=None, history_weight=None,
+            stranger=stranger,
+        )  # fmt: skip
     if scorer.vectors:
         vectors = scorer.item_vectors()
         history, items = _cut_product(vectors, vectors, dim)

@@ -92,12 +92,17 @@ def _either(given: float | None, rule: float) -> float:
     return rule if given is None else given
 
 
-CANDIDATES = ({"history_dropout": 0.1, "label_share": 0.1}, {"history_dropout": 0.3, "label_share": 0.3},
-              {"history_dropout": 0.5, "label_share": 0.7})  # fmt: skip
+CANDIDATES: tuple[dict[str, float], ...] = (
+    {"history_dropout": 0.1, "label_share": 0.1, "learning_rate": 1e-2},
+    {"history_dropout": 0.5, "label_share": 0.7, "learning_rate": 1e-2},
+    {"history_dropout": 0.3, "label_share": 0.0, "learning_rate": 1e-2},
+    {"history_dropout": 0.5, "label_share": 0.0, "learning_rate": 5e-3},
+    {"history_dropout": 0.3, "label_share": 0.3, "learning_rate": 5e-3},
+)
 """What valid chooses between; the first where there is no valid part.
 
-The more a teacher knows, the less regularisation its student wants and the less the labels add; a student alone has no
-use for the second number.
+The more a teacher knows, the less regularisation its student wants and the less the labels add. A student alone has no
+use for the label share; dropout and learning rate give it as many different candidates as the distilled one has.
 """
 
 

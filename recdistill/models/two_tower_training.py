@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from recdistill.models.base import valid_ndcg
+from recdistill.models.stranger import with_stranger
 from recdistill.models.two_tower_rules import TwoTowerPlan
 from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
 from recdistill.serving.scorers import BagScorer
@@ -97,7 +98,7 @@ def train_two_tower(
     check = None if valid is None else lambda: valid_ndcg(towers.scorer(), log, valid)
     with (progress or NullProgress()).task(name, total=plan.epochs) as bar:
         train(towers, batches, loss_of, schedule, bar=bar, check=check)
-    return towers.scorer()
+    return with_stranger(towers.scorer(), np.bincount(log.item_rows, minlength=log.n_items))
 
 
 def _start(plan: TwoTowerPlan, log: Interactions, knowledge: Knowledge | None, seed: int) -> Towers:

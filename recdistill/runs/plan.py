@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recdistill.errors import ConfigError
 from recdistill.models.registry import MODELS
 from recdistill.models.two_tower import TwoTower
-from recdistill.models.two_tower_rules import LogFacts, TwoTowerPlan
+from recdistill.models.two_tower_rules import CANDIDATES, LogFacts, TwoTowerPlan
 from recdistill.models.two_tower_rules import plan as two_tower_plan
 from recdistill.runs.config import RunConfig, parse_size
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from recdistill.data.splits import Split
 
 BATCH = 512
-SEARCH_TRIALS = 4
+SEARCH_TRIALS = len(CANDIDATES)
 """Candidate settings tried for the student, and as many for the student alone, where the time allows."""
+FEWEST_TRIALS = 2
+"""One of little and one of much regularisation: a student and its control may need opposite ones."""
 FEWEST_EPOCHS_SHARE = 0.25
 FIXED_SECONDS = 20.0
 """Reading, measuring and writing."""
@@ -135,7 +137,7 @@ def _fit_memory(plan: Plan, config: RunConfig, log: LogFacts) -> None:
 def _fit_minutes(plan: Plan, config: RunConfig, split: Split, log: LogFacts) -> None:
     """Fewer trials first, then fewer epochs, until one seed is expected to end within the minutes."""
     limit = 60 * config.minutes
-    while plan.trials > 1 and _expected(plan, config, split, log) > limit and config.search.trials is None:
+    while plan.trials > FEWEST_TRIALS and _expected(plan, config, split, log) > limit and config.search.trials is None:
         plan.trials -= 1
     if plan.trials < SEARCH_TRIALS and config.search.trials is None:
         plan.cut.append(

@@ -17,12 +17,12 @@ from recdistill.tables.codecs import CodedTable
 class BagScorer(Scorer):
     """u = Σ_history weight_i · H_i / n^power + user row; score = scale · u·V_i + bias_i.
 
-    With no history and no user row u is zero and the bias decides.
+    With no history and no user row u is the stranger's vector; without such, zero, and the bias decides.
     """
 
     form: ClassVar[str] = "bag"
     table_fields: ClassVar[tuple[str, ...]] = ("item_table", "history_table", "user_table")
-    array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias")
+    array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "stranger")
 
     item_table: CodedTable | None = None
     """V; None where the bias alone ranks."""
@@ -31,6 +31,8 @@ class BagScorer(Scorer):
     user_table: CodedTable | None = None
     history_weight: np.ndarray | None = None
     item_bias: np.ndarray | None = None
+    stranger: np.ndarray | None = None
+    """(dimension,) u of a person of whom nothing is known, taken as it is."""
     normalize: bool = False
     """Whether u is brought to length 1."""
     history_power: float = 0.0
@@ -48,7 +50,7 @@ class BagScorer(Scorer):
         if self.user_table is not None:
             check_shape("user_table", self.user_table.shape, (len(self.user_table), dimension))
         for name, array in self._arrays().items():
-            check_shape(name, array.shape, (n_items,))
+            check_shape(name, array.shape, (dimension,) if name == "stranger" else (n_items,))
 
     @property
     def n_items(self) -> int:
@@ -79,6 +81,11 @@ class BagScorer(Scorer):
         if self.normalize:
             length = np.sqrt(np.square(users).sum(axis=1, keepdims=True))
             users /= np.where(length == 0, np.float32(1), length)
+        if self.stranger is not None:
+            unknown = histories.lengths == 0
+            if self.user_table is not None and user_rows is not None:
+                unknown &= user_rows < 0
+            users[unknown] = self.stranger.astype(np.float32)
         return users
 
     def queries(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
