@@ -75,7 +75,7 @@ def figures(report: dict[str, Any]) -> dict[str, Any]:
         "seconds",
     )
     models = {
-        name: {key: model[key] for key in kept} | {"settings": model.get("settings")}
+        name: {key: model[key] for key in kept} | {"chosen": model.get("chosen")}
         for name, model in report["models"].items()
     }
     return {

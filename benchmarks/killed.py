@@ -82,9 +82,7 @@ def main() -> None:
     whole = read(outs["whole"])
     twice, resumed = largest_difference(whole, read(outs["again"])), largest_difference(whole, read(outs["killed"]))
     left = [str(path.name) for path in outs["killed"].rglob("*.tmp")]
-    print(
-        f"largest difference, same command twice: {twice:g}; killed {options.kills} times: {resumed:g}; left: {left}"
-    )
+    print(f"largest difference, same command twice: {twice:g}; killed {options.kills} times: {resumed:g}; left: {left}")
     write(
         "killed",
         {

@@ -34,12 +34,13 @@ BASELINES = {
 SEEDS = {"ml-1m-lcfn": 3, "lastfm-lightgcn": 3, "amazon-book-kgat": 1}
 
 
-def measure(name: str) -> None:
+def measure(name: str, minutes: float | None) -> None:
     command = ["run", "--log", log_path(name), "--split-column", "split"]
+    command += ["--minutes", minutes] if minutes else []
     shutil.rmtree(WORK / name, ignore_errors=True)
     one = recdistill(*command, "--out", WORK / name)
     full = recdistill(*command, "--seeds", SEEDS[name], "--set", f"baselines={BASELINES[name]}", "--out", WORK / name)
-    print(full["output"])
+    print(full["output"], flush=True)
     report = json.loads((WORK / name / "report.json").read_text())
     published = {who: {"recall@20": recall, "ndcg@20": ndcg} for who, (recall, ndcg) in PUBLISHED[name].items()}
     write(
@@ -56,5 +57,9 @@ def measure(name: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", nargs="+", choices=sorted(PUBLISHED))
-    for log in parser.parse_args().logs:
-        measure(log)
+    parser.add_argument(
+        "--minutes", type=float, help="as for recdistill run; the result's `cut` says what it took away"
+    )
+    options = parser.parse_args()
+    for log in options.logs:
+        measure(log, options.minutes)

@@ -85,8 +85,9 @@ def train_two_tower(
         teacher = teacher_source(knowledge, temperature=plan.temperature, device=where)
         unseen_only = "vectors" not in knowledge.gives if plan.unseen_only is None else plan.unseen_only
     config = CatalogueConfig(
-        label_share=plan.label_share, temperature=plan.temperature, precision=precision, unseen_only=unseen_only
-    )
+        label_share=plan.label_share, temperature=plan.temperature, precision=precision, unseen_only=unseen_only,
+        value=False,
+    )  # fmt: skip
     loss = CatalogueLoss(config)
 
     def loss_of(batch: Batch) -> Tensor:

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from recdistill.objectives.base import Objective
 from recdistill.objectives.teacher_tile import TeacherSource, TeacherTile
 
-TILE_ROWS = 256
+TILE_ROWS = 128
 TILE_ELEMENTS = 16_000_000
 """Users × items in memory at once: whole rows, so that every sum is complete; few, so that the tile stays in caches."""
 
@@ -45,6 +45,8 @@ class CatalogueConfig:
     """Whether the knowledge is about the items that are no positives, the others taken out on both sides."""
     precision: torch.dtype = torch.float32
     """Type of the large products and of the exponentials."""
+    value: bool = True
+    """Whether the number returned is the loss; training asks for its gradients alone, which saves two passes."""
 
 
 class CatalogueLoss(Objective):
@@ -160,14 +162,14 @@ def _tile_loss(
     if config.unseen_only:
         teacher = teacher.without(at, logits.shape[1])
     if tau == 1.0:
-        expected = teacher.expected(logits)
+        expected = teacher.expected(logits) if config.value else torch.zeros_like(soft_weight)
         exp = logits.exp_()
         value, on_rest, on_positive = _labels(exp, at, logit_pos, positives, label_weight)
         _take_out(exp, at, config)
         soft_value, gradient = teacher.divergence(exp, expected, soft_weight, also=on_rest)
     else:
         tempered = logits / tau
-        expected = teacher.expected(tempered)
+        expected = teacher.expected(tempered) if config.value else torch.zeros_like(soft_weight)
         _take_out(tempered.exp_(), at, config)
         soft_value, soft_gradient = teacher.divergence(tempered, expected, soft_weight * tau * tau)
         exp = logits.exp_()

@@ -39,7 +39,7 @@ def findings(report: Report) -> list[str]:
     return [sentence for sentence in told if sentence]
 
 
-def difference_lines(report: Report, at_most: int = 3) -> list[str]:
+def difference_lines(report: Report, at_most: int = 5) -> list[str]:
     """`student vs student alone: +.0021 ± .0005 NDCG@20, beyond the spread`: what a terminal has room for."""
     metric = reading.headline_metric(report)
     models = reading.entries(report)

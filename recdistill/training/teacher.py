@@ -41,15 +41,23 @@ class VectorTeacher(TeacherSource):
         self._users = torch.from_numpy(knowledge.user_vectors / temperature).to(device, precision)
         self._items = torch.from_numpy(knowledge.item_vectors).to(device, precision)
         self._bias = torch.from_numpy(bias / temperature).to(device, torch.float32)
+        self._log_z = torch.full((knowledge.n_users,), torch.nan, device=device)
+        self._negative_entropy = torch.zeros(knowledge.n_users, device=device)
 
     def known(self, user_rows: Tensor) -> Tensor:
         return torch.ones_like(user_rows, dtype=torch.bool)
 
     def tile(self, user_rows: Tensor) -> FullTile:
+        """What a user's logits sum to is computed the first time and kept: the teacher does not change."""
         logits = torch.mm(self._users[user_rows], self._items.T).float().add_(self._bias)
-        log_p = logits.log_softmax(1)
-        p = log_p.exp()
-        return FullTile(p, log_p.mul_(p).sum(1))
+        if self._log_z[user_rows].isnan().any():
+            self._log_z[user_rows] = logits.logsumexp(1)
+            log_p = logits.sub_(self._log_z[user_rows, None])
+            p = log_p.exp()
+            self._negative_entropy[user_rows] = log_p.mul_(p).sum(1)
+        else:
+            p = logits.sub_(self._log_z[user_rows, None]).exp_()
+        return FullTile(p, self._negative_entropy[user_rows])
 
 
 class CachedTeacher(TeacherSource):

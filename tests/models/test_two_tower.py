@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_looking_at_valid_changes_nothing_that_is_not_searched(log: tuple[Intera
 def test_what_is_chosen_on_valid_refits_to_the_same_model(log: tuple[Interactions, HeldOut]) -> None:
     train, held = log
     searched = TwoTower(dim=4, user_id=False, epochs=3).fit(train, held)
-    assert set(searched.chosen) == {"history_dropout", "label_share"}
+    assert set(searched.chosen) == {"history_dropout", "label_share", "learning_rate"}
     again = TwoTower(**searched.settings()).fit(train)
     assert arrays_equal(searched.scorer, again.scorer)  # type: ignore[arg-type]
 
@@ -141,9 +142,25 @@ def test_a_history_is_a_set(teacher: TwoTower) -> None:
     np.testing.assert_allclose(teacher.score(one)[0], teacher.score(two)[1], rtol=1e-5)
 
 
-def test_people_without_history_get_what_the_bias_says(teacher: TwoTower) -> None:
-    scores = teacher.score(Histories.empty(1))
-    np.testing.assert_array_equal(scores[0], teacher.scorer.item_bias)  # type: ignore[arg-type]
+def test_a_person_of_whom_nothing_is_known_gets_what_is_popular(
+    teacher: TwoTower, log: tuple[Interactions, HeldOut]
+) -> None:
+    count = np.bincount(log[0].item_rows, minlength=log[0].n_items)
+    logits = teacher.score(Histories.empty(1))[0].astype(np.float64)
+    belief, share = np.exp(logits - logits.max()), count / count.sum()
+    belief /= belief.sum()
+    bias = teacher.scorer.item_bias.astype(np.float64)  # type: ignore[union-attr]
+    from_bias = np.exp(bias - bias.max())
+    from_bias /= from_bias.sum()
+    assert np.abs(belief - share).sum() < 0.2
+    assert np.abs(belief - share).sum() < np.abs(from_bias - share).sum()
+
+
+def test_the_vector_of_strangers_changes_nobody_else(teacher: TwoTower) -> None:
+    without = dataclasses.replace(teacher.scorer, stranger=None)  # type: ignore[type-var]
+    known = Histories.from_lists([[1, 2, 5], []])
+    rows = np.array([-1, 0])  # the second has no history, but a row of her own
+    np.testing.assert_array_equal(without.score(known, rows), teacher.score(known, rows))
 
 
 def test_an_unknown_user_is_served_from_the_history(teacher: TwoTower) -> None:

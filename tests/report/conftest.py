@@ -186,7 +186,7 @@ def one_seed() -> dict[str, Any]:
     report = full_report()
     for data in report["models"].values():
         data.update(seeds=[0], spread={}, metrics_by_seed=data["metrics_by_seed"][:1])
-        data["standard_error"] = {metric: 0.0021 for metric in METRICS}
+        data["standard_error"] = dict.fromkeys(METRICS, 0.0021)
     return report
 
 

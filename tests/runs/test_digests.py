@@ -55,7 +55,12 @@ def _numbers(step: Path) -> np.ndarray:
 
 def _leaves(value: Any) -> list[float]:
     if isinstance(value, dict):
-        return [leaf for key, inner in value.items() if key not in ("expected_seconds", "memory_bytes") for leaf in _leaves(inner)]
+        return [
+            leaf
+            for key, inner in value.items()
+            if key not in ("expected_seconds", "memory_bytes")
+            for leaf in _leaves(inner)
+        ]
     if isinstance(value, list):
         return [leaf for inner in value for leaf in _leaves(inner)]
     return [float(value)] if isinstance(value, int | float) else []
