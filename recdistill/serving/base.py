@@ -39,9 +39,9 @@ class Scorer(ABC):
     def dimension(self) -> int: ...
 
     @property
-    @abstractmethod
     def item_bias(self) -> np.ndarray | None:
-        """(n_items,) what is added to every score of an item."""
+        """(n_items,) what is added to every score of an item, where there is such."""
+        return None
 
     @abstractmethod
     def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:

@@ -49,10 +49,6 @@ class FoldInScorer(Scorer):
         return self.item_table.shape[1]
 
     @property
-    def item_bias(self) -> None:
-        return None
-
-    @property
     def parameters(self) -> int:
         """Numbers that were learned; the gram matrix follows from them."""
         return super().parameters - self.gram.size

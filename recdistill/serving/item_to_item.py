@@ -34,10 +34,6 @@ class ItemScorer(Scorer):
         return False
 
     @property
-    def item_bias(self) -> None:
-        return None
-
-    @property
     def dimension(self) -> int:
         return self.n_items
 
