@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -12,6 +13,10 @@ from recdistill import __version__
 from recdistill.cli import demo, doctor, recommend, report, run
 from recdistill.errors import RecdistillError
 from recdistill.registry import nearest
+
+# Threads that wait spin by default; where other processes want the cores too, training then takes ten times as long.
+# Read when torch is first loaded, which is later. A value that is set already stays.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 VERBS = (demo, run, report, recommend, doctor)
 
