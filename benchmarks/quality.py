@@ -34,10 +34,11 @@ BASELINES = {
 SEEDS = {"ml-1m-lcfn": 3, "lastfm-lightgcn": 3, "amazon-book-kgat": 1}
 
 
-def measure(name: str, minutes: float | None) -> None:
+def measure(name: str, minutes: float | None, *, resume: bool) -> None:
     command = ["run", "--log", log_path(name), "--split-column", "split"]
     command += ["--minutes", minutes] if minutes else []
-    shutil.rmtree(WORK / name, ignore_errors=True)
+    if not resume:
+        shutil.rmtree(WORK / name, ignore_errors=True)
     one = recdistill(*command, "--out", WORK / name)
     full = recdistill(*command, "--seeds", SEEDS[name], "--set", f"baselines={BASELINES[name]}", "--out", WORK / name)
     print(full["output"], flush=True)
@@ -46,6 +47,7 @@ def measure(name: str, minutes: float | None) -> None:
     write(
         f"quality-{name}",
         {
+            "resumed": resume,
             "one_seed": {key: one[key] for key in ("seconds", "peak_resident_bytes")},
             "all_seeds": {key: full[key] for key in ("seconds", "peak_resident_bytes")},
             "published": published,
@@ -60,6 +62,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--minutes", type=float, help="as for recdistill run; the result's `cut` says what it took away"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an earlier call stopped; seconds are of the rest"
+    )
     options = parser.parse_args()
     for log in options.logs:
-        measure(log, options.minutes)
+        measure(log, options.minutes, resume=options.resume)

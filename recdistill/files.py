@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
 
 from recdistill.errors import ArtifactError
 
@@ -27,6 +32,17 @@ def fingerprint(value: Any) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A safetensors file; OSError where the disk refuses, like any other file."""
+    try:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    except SafetensorError as error:  # it wraps what the disk said
+        full = "No space left" in str(error)
+        raise OSError(
+            errno.ENOSPC if full else None, os.strerror(errno.ENOSPC) if full else str(error), str(path)
+        ) from error
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

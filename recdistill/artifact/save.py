@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from recdistill import files
 from recdistill.artifact.card import card
@@ -43,8 +40,8 @@ def save(
     if users is not None:
         vocab |= {f"users.{part}": array for part, array in users.arrays().items()}
     with files.whole_folder(folder) as unfinished:
-        _write_arrays(unfinished / MODEL, scorer.arrays())
-        _write_arrays(unfinished / VOCAB, vocab)
+        files.write_arrays(unfinished / MODEL, scorer.arrays())
+        files.write_arrays(unfinished / VOCAB, vocab)
         files.write_json(unfinished / CONFIG, config)
         (unfinished / CARD).write_text(card(config), encoding="utf-8")
         files.write_json(unfinished / CHECKSUMS, {file: files.sha256_of(unfinished / file) for file in CHECKED})
@@ -91,10 +88,3 @@ def _check(folder: Path, scorer: Scorer, items: Vocab, users: Vocab | None) -> N
         raise ConfigError(f"{folder}: the model has a user table of {rows} rows, but no user ids were given.")
     if folder.exists() and not (folder / CONFIG).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ArtifactError(f"{folder}: exists and is not an artifact, so it is left alone. Choose another folder.")
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
-    except SafetensorError as fault:  # it wraps what the disk said
-        raise OSError(None, f"{fault}", os.fspath(path)) from fault

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from scipy.sparse import csr_matrix
 
+from recdistill import files
 from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.data.splits import Split
 from recdistill.data.vocab import Vocab
@@ -30,7 +31,7 @@ def save_split(split: Split, folder: Path) -> None:
         arrays |= _held_arrays("valid", split.valid)
     if split.test is not split.valid:
         arrays |= _held_arrays("test", split.test)
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
+    files.write_arrays(folder / ARRAYS, arrays)
     rest = {
         "schema_version": SCHEMA_VERSION,
         "name": split.name,

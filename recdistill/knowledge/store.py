@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from recdistill import files
 from recdistill.errors import ArtifactError, KnowledgeError
@@ -111,14 +111,13 @@ class Knowledge:
             "tail_mass": self.tail_mass.astype(np.float32),
         }
         with files.whole_folder(Path(folder)) as temporary:
-            save_file(lists, temporary / "lists.safetensors")
+            files.write_arrays(temporary / "lists.safetensors", lists)
             names = ["lists.safetensors"]
             if self.user_vectors is not None and self.item_vectors is not None:
                 bias = self.item_bias if self.item_bias is not None else np.zeros(self.n_items, np.float32)
                 vectors = {"users": self.user_vectors, "items": self.item_vectors, "item_bias": bias}
-                save_file(
-                    {k: np.ascontiguousarray(v, np.float32) for k, v in vectors.items()},
-                    temporary / "vectors.safetensors",
+                files.write_arrays(
+                    temporary / "vectors.safetensors", {k: v.astype(np.float32) for k, v in vectors.items()}
                 )
                 names.append("vectors.safetensors")
             manifest = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from recdistill import files
 from recdistill.data.interactions import HeldOut
@@ -21,7 +21,7 @@ def save_evaluation(found: Evaluation, folder: Path) -> None:
         "held_index": found.held_index.astype(np.int64),
     }
     arrays |= {PREFIX + name: np.ascontiguousarray(values, np.float64) for name, values in found.per_user.items()}
-    save_file(arrays, folder / "evaluation.safetensors")
+    files.write_arrays(folder / "evaluation.safetensors", arrays)
     files.write_json(
         folder / "over_lists.json", {"over_lists": found.over_lists, "users_left_out": found.users_left_out}
     )

@@ -145,3 +145,21 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
     with pytest.raises(RecdistillError):
         main(["doctor", str(tmp_path), "--debug"])
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing_half_written(
+    tiny_log: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import SafetensorError
+
+    from recdistill import files
+
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(files, "save_file", full)
+    line = refused(["run", "--log", str(tiny_log), "--out", str(tmp_path / "out")], capsys)
+    assert "No space left on device" in line
+    assert "free space" in line
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    assert not list((tmp_path / "out").rglob("step.json"))
