@@ -56,9 +56,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", help="default: the demo's log")
     parser.add_argument("--split-column")
+    parser.add_argument("--set", action="append", default=[], help="as for recdistill run, to make each run shorter")
     options = parser.parse_args()
     words = ["demo"] if not options.log else ["run", "--log", options.log]
     words += ["--split-column", options.split_column] if options.split_column else []
+    words += [word for setting in options.set for word in ("--set", setting)]
     outs = {name: WORK / f"killed-{name}" for name in ("whole", "again", "killed")}
     for out in outs.values():
         shutil.rmtree(out, ignore_errors=True)
