@@ -43,6 +43,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         raise OSError(
             errno.ENOSPC if full else None, os.strerror(errno.ENOSPC) if full else str(error), str(path)
         ) from error
+    path.chmod(0o644)  # the library writes for the owner alone; a service that reads the folder is often somebody else
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

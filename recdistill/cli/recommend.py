@@ -32,6 +32,10 @@ def main(options: argparse.Namespace) -> int:
     unknown = recommender.unknown(options.history)
     if unknown:
         print(f"not in the catalogue, skipped: {', '.join(map(str, unknown))}", file=sys.stderr)
+    if options.user is not None and recommender.users is None:
+        print("this model has no user table: --user is not used", file=sys.stderr)
+    if options.history and len(unknown) == len(options.history):
+        print("nothing of the history is known: this is what the model shows a stranger", file=sys.stderr)
     if options.json:
         print(
             json.dumps(
