@@ -1,11 +1,10 @@
 import json
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from recdistill import artifact, files
@@ -203,12 +202,14 @@ def test_a_newer_save_takes_the_place_of_the_older(folder: Path) -> None:
 
 
 @pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file may grow beyond 1 kB, as on a full disk the write itself fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+def small_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of an array is written, then the disk is full, and the library says so in its own way."""
+
+    def full(_: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(files, "save_file", full)
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, small_disk: None) -> None:
