@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,9 +136,6 @@ class RunConfig:
             assign(values, assignment)
         values.pop("plan", None)  # what an earlier run planned is made again from the same counts
         return from_mapping(cls, values)
-
-    def with_data(self, **changes: Any) -> RunConfig:
-        return replace(self, data=replace(self.data, **changes))
 
 
 def _pair(part: str, whole: str) -> tuple[str, str]:

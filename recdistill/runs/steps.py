@@ -15,7 +15,7 @@ from recdistill.evaluation.evaluator import evaluate_scorer
 from recdistill.evaluation.footprint import footprint
 from recdistill.knowledge.extract import fit_temperature
 from recdistill.knowledge.store import Knowledge
-from recdistill.models.base import Ranker
+from recdistill.models.base import Ranker, valid_ndcg
 from recdistill.models.fitted import FittedRanker
 from recdistill.models.registry import MODELS
 from recdistill.models.svd_cut import teacher_svd
@@ -41,8 +41,6 @@ VERSIONS = {
 }
 FOOTPRINT_SECONDS = 1.5
 """Of measuring, for each model."""
-CHOICE_METRIC = "ndcg@20"
-"""Every choice is made by this metric on valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +195,8 @@ class Workshop:
 
     def _keep(self, model: Ranker, folder: Path, name: str, part: Part) -> dict[str, Any]:
         """Save the artifact; what was chosen, and the choice metric where there are valid rows to choose by."""
-        valid = None
-        if part.split.valid is not None:
-            found = evaluate_scorer(model.scorer, part.split, part.split.valid, metrics=(CHOICE_METRIC,))
-            valid = found.metrics[CHOICE_METRIC]
+        held = part.split.valid
+        valid = None if held is None else valid_ndcg(model.scorer, part.split.train, held)
         model.save(folder / "artifact", name=name)
         return {"chosen": model.chosen, "valid": valid}
 

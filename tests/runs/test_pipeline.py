@@ -237,3 +237,12 @@ def test_an_artifact_is_asked_and_checked_from_the_command_line(
     assert "bytes" in capsys.readouterr().out
     assert main(["recommend", student, "--k", "1000"]) == 2
     assert "48" in capsys.readouterr().err
+
+
+def test_a_catalogue_smaller_than_the_cut_offs_is_measured_to_its_end(tmp_path: Path) -> None:
+    frame = tiny_frame()
+    frame = frame[frame["item_id"].isin([f"item {number}" for number in range(12)])]
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    report = run(tmp_path / "log.csv", tmp_path / "out")
+    assert any("cut to 12, the catalogue" in line for line in report["cut"])
+    assert "ndcg@12" in report["models"]["student"]["metrics"]
