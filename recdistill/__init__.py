@@ -12,6 +12,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "read_interactions": "recdistill.data.readers",
+    "read_features": "recdistill.features",
+    "read_vectors": "recdistill.features",
+    "attach": "recdistill.features",
     "Interactions": "recdistill.data.interactions",
     "HeldOut": "recdistill.data.interactions",
     "Vocab": "recdistill.data.vocab",
@@ -35,12 +38,13 @@ _HOMES = {
     "DataError": "recdistill.errors",
     "KnowledgeError": "recdistill.errors",
 }
-_MODULES = {"split": "recdistill.data.splits"}
+_MODULES = {"split": "recdistill.data.splits", "filters": "recdistill.data.filters"}
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
     from recdistill.compression.convert import compress
+    from recdistill.data import filters
     from recdistill.data import splits as split
     from recdistill.data.interactions import HeldOut, Interactions
     from recdistill.data.readers import read_interactions
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from recdistill.data.vocab import Vocab
     from recdistill.errors import ArtifactError, ConfigError, DataError, KnowledgeError, RecdistillError
     from recdistill.evaluation.evaluate import evaluate
+    from recdistill.features import attach, read_features, read_vectors
     from recdistill.knowledge.distill import distill
     from recdistill.knowledge.store import Knowledge
     from recdistill.models.als import ALS

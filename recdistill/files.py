@@ -25,6 +25,17 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_sha256(path: str | Path) -> str:
+    """Of a file, or of all files of a folder with their names in it; neither its place nor its date enters."""
+    path = Path(path)
+    if not path.is_dir():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for part in sorted(part for part in path.rglob("*") if part.is_file()):
+        digest.update(f"{part.relative_to(path).as_posix()}\0{sha256_of(part)}\n".encode())
+    return digest.hexdigest()
+
+
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON-able value, the order of keys aside."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import tomllib
 import types
 import typing
@@ -64,6 +65,8 @@ def _fit(value: Any, hint: Any, path: str) -> Any:
         return value
     if origin is dict or hint is Any:
         return value
+    if hint is str and isinstance(value, datetime.date):  # TOML has dates of its own
+        return value.isoformat()
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(origin, type) and isinstance(value, origin) and not (origin is int and isinstance(value, bool)):

@@ -5,5 +5,6 @@ from __future__ import annotations
 from recdistill.artifact.doctor import doctor
 from recdistill.artifact.load import Artifact, load
 from recdistill.artifact.save import save
+from recdistill.artifact.titles import Titles
 
-__all__ = ["Artifact", "doctor", "load", "save"]
+__all__ = ["Artifact", "Titles", "doctor", "load", "save"]

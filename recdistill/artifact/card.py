@@ -29,6 +29,7 @@ def card(config: Mapping[str, Any]) -> str:
         HOW_TO_LOAD,
         "## What it was trained on",
         _table("", "", dict(_flat(config["trained_on"]))) if config["trained_on"] else "Not recorded.",
+        *_features(config.get("features") or {}),
         "## Metrics",
         _table("metric", "value", dict(_flat(config["metrics"]))) if config["metrics"] else "Not measured.",
         "## Settings",
@@ -45,6 +46,24 @@ recommender.recommend(history=["an item id", "another"], k=10)
 ```
 
 Loading checks the SHA-256 of every file (`checksums.json`), executes nothing, and needs no torch."""
+
+
+def _features(told: Mapping[str, Any]) -> list[str]:
+    """What the log had beside its rows, with what is missing; whether the model uses it is a setting of the model."""
+    blocks = []
+    for of, columns in told.items():
+        rows = [
+            f"| {_cell(name)} | {_cell(one['kind'])} | {one['missing']:,} | {_size(one)} |"
+            for name, one in columns.items()
+        ]
+        if rows:
+            head = [f"| of {of} | kind | missing | |", "|---|---|---|---|"]
+            blocks.append("\n".join([*head, *rows]))
+    return ["## What else was known", *blocks] if blocks else []
+
+
+def _size(column: Mapping[str, Any]) -> str:
+    return ", ".join(f"{column[name]:,} {name}" for name in ("levels", "dimension") if column.get(name) is not None)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recdistill.artifact.layout import CHECKED, CHECKSUMS, CONFIG
+from recdistill.artifact.layout import CHECKSUMS, CONFIG, checked
 from recdistill.artifact.load import load
 from recdistill.errors import ArtifactError
 
@@ -24,6 +24,7 @@ def doctor(folder: str | Path) -> dict[str, Any]:
         path = found.folder / CONFIG
         raise ArtifactError(f"{path}: claims {claimed!r} bytes, its arrays hold {counted}. Save the model again.")
     described = found.scorer.config()
+    names = (*checked(titles=found.titles is not None), CHECKSUMS)
     return {
         "folder": str(found.folder),
         "name": found.config.get("name"),
@@ -37,5 +38,6 @@ def doctor(folder: str | Path) -> dict[str, Any]:
         "parameters": found.scorer.parameters,
         "bytes": counted,
         "bytes_claimed": claimed,
-        "files": {name: (found.folder / name).stat().st_size for name in (*CHECKED, CHECKSUMS)},
+        "titles": None if found.titles is None else sum(one is not None for one in found.titles),
+        "files": {name: (found.folder / name).stat().st_size for name in names},
     }

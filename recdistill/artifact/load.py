@@ -13,9 +13,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from recdistill import files
-from recdistill.artifact.layout import CHECKED, CHECKSUMS, CONFIG, MODEL, SCHEMA_VERSION, VOCAB, WHAT
+from recdistill.artifact.layout import CHECKED, CHECKSUMS, CONFIG, MODEL, SCHEMA_VERSION, TITLES, VOCAB, WHAT, checked
+from recdistill.artifact.titles import Titles
 from recdistill.data.vocab import Vocab
-from recdistill.errors import ArtifactError, RecdistillError
+from recdistill.errors import ArtifactError, DataError, RecdistillError
 from recdistill.serving.scorers import Scorer, scorer_from_arrays
 
 AGAIN = "Copy the folder again, or save the model again."
@@ -28,6 +29,7 @@ class Artifact:
     users: Vocab | None
     config: dict[str, Any]
     folder: Path
+    titles: Titles | None = None
 
 
 def load(folder: str | Path, verify: bool = True) -> Artifact:
@@ -47,7 +49,7 @@ def load(folder: str | Path, verify: bool = True) -> Artifact:
         _check_sums(folder)
     scorer = _scorer(folder, config)
     items, users = _vocabularies(folder / VOCAB, scorer)
-    return Artifact(scorer, items, users, config, folder)
+    return Artifact(scorer, items, users, config, folder, _titles(folder / TITLES, len(items)))
 
 
 def _check_version(path: Path, config: Mapping[str, Any]) -> None:
@@ -64,8 +66,11 @@ def _check_version(path: Path, config: Mapping[str, Any]) -> None:
 def _check_sums(folder: Path) -> None:
     path = folder / CHECKSUMS
     sums = files.read_json(path, WHAT)
-    if list(sums) != list(CHECKED) or path.read_text(encoding="utf-8") != json.dumps(sums, indent=2) + "\n":
-        raise ArtifactError(f"{path}: not as it was written, with one line for each of {list(CHECKED)}. {AGAIN}")
+    if TITLES in sums and not (folder / TITLES).is_file():
+        raise ArtifactError(f"{folder / TITLES}: missing, so the artifact is not whole. {AGAIN}")
+    wanted = list(checked(titles=(folder / TITLES).is_file()))
+    if list(sums) != wanted or path.read_text(encoding="utf-8") != json.dumps(sums, indent=2) + "\n":
+        raise ArtifactError(f"{path}: not as it was written, with one line for each of {wanted}. {AGAIN}")
     for name, want in sums.items():
         found = _readable(files.sha256_of, folder / name)
         if found != want:
@@ -99,6 +104,18 @@ def _vocab(path: Path, arrays: Mapping[str, np.ndarray], what: str, rows: int) -
     if len(vocab) != rows:
         raise ArtifactError(f"{path}: {len(vocab)} ids for a model of {rows} {what}. {AGAIN}")
     return vocab
+
+
+def _titles(path: Path, items: int) -> Titles | None:
+    if not path.is_file():
+        return None
+    try:
+        titles = Titles.from_arrays(_readable(load_file, path))
+    except DataError as fault:
+        raise ArtifactError(f"{path}: cannot be read: {fault} {AGAIN}") from fault
+    if len(titles) != items:
+        raise ArtifactError(f"{path}: {len(titles)} titles for {items} items. {AGAIN}")
+    return titles
 
 
 def _readable(read: Any, path: Path) -> Any:

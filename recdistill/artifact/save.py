@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from recdistill import files
 from recdistill.artifact.card import card
-from recdistill.artifact.layout import CARD, CHECKED, CHECKSUMS, CONFIG, MODEL, SCHEMA_VERSION, VOCAB
+from recdistill.artifact.layout import CARD, CHECKSUMS, CONFIG, MODEL, SCHEMA_VERSION, TITLES, VOCAB, checked
+from recdistill.artifact.titles import Titles
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ArtifactError, ConfigError
 from recdistill.serving.base import Scorer
@@ -28,13 +29,19 @@ def save(
     trained_on: Mapping[str, Any],
     metrics: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    titles: Titles | Iterable[str | None] | None = None,
+    features: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the folder, in place of an older artifact only once it is whole. `users` is kept where the model has a user
-    table. Raises ArtifactError where the disk refuses, or where something else than an artifact stands in the way."""
+    table. `titles`, one for each item (None where there is none), go along and are not counted as bytes of the model;
+    `features` says on the card what else is known of items and users. Raises ArtifactError where the disk refuses, or
+    where something else than an artifact stands in the way."""
     folder = Path(folder)
     users = users if scorer.config()["codecs"].get("user_table") else None
-    _check(folder, scorer, items, users)
+    called = titles if titles is None or isinstance(titles, Titles) else Titles.of(titles)
+    _check(folder, scorer, items, users, called)
     told = {"trained_on": trained_on, "metrics": metrics, "settings": settings}
+    told |= {"features": features} if features else {}
     config = _config(scorer, items, users, kind=kind, name=name, told=told)
     vocab = {f"items.{part}": array for part, array in items.arrays().items()}
     if users is not None:
@@ -42,9 +49,12 @@ def save(
     with files.whole_folder(folder) as unfinished:
         files.write_arrays(unfinished / MODEL, scorer.arrays())
         files.write_arrays(unfinished / VOCAB, vocab)
+        if called is not None:
+            files.write_arrays(unfinished / TITLES, called.arrays())
         files.write_json(unfinished / CONFIG, config)
         (unfinished / CARD).write_text(card(config), encoding="utf-8")
-        files.write_json(unfinished / CHECKSUMS, {file: files.sha256_of(unfinished / file) for file in CHECKED})
+        sums = {file: files.sha256_of(unfinished / file) for file in checked(titles=called is not None)}
+        files.write_json(unfinished / CHECKSUMS, sums)
     return folder
 
 
@@ -78,9 +88,11 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def _check(folder: Path, scorer: Scorer, items: Vocab, users: Vocab | None) -> None:
+def _check(folder: Path, scorer: Scorer, items: Vocab, users: Vocab | None, titles: Titles | None) -> None:
     if len(items) != scorer.n_items:
         raise ConfigError(f"{folder}: {len(items)} item ids for a model of {scorer.n_items} items; give one for each.")
+    if titles is not None and len(titles) != len(items):
+        raise ConfigError(f"{folder}: {len(titles)} titles for {len(items)} items; give one for each, or None for it.")
     rows = scorer.table_rows("user_table")
     if users is not None and rows != len(users):
         raise ConfigError(f"{folder}: {len(users)} user ids for a user table of {rows} rows; give one for each.")

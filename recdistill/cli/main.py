@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from recdistill import __version__
-from recdistill.cli import demo, doctor, recommend, report, run
+from recdistill.cli import data, demo, doctor, recommend, report, run
 from recdistill.errors import RecdistillError
 from recdistill.registry import nearest
 
@@ -18,7 +18,7 @@ from recdistill.registry import nearest
 # Read when torch is first loaded, which is later. A value that is set already stays.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-VERBS = (demo, run, report, recommend, doctor)
+VERBS = (demo, run, data, report, recommend, doctor)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,9 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    names = [verb.__name__.rpartition(".")[2] for verb in VERBS]
-    if words and not words[0].startswith("-") and words[0] not in names:
-        print(f"recdistill: error: no verb {words[0]!r}. {nearest(words[0], names)}", file=sys.stderr)
+    if line := _unknown(words):
+        print(line, file=sys.stderr)
         return 2
     options = build_parser().parse_args(words)
     try:
@@ -64,6 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         _refuse(options, error, "stopped; the same command goes on from the last whole step")
         return 130
+
+
+def _unknown(words: Sequence[str]) -> str:
+    """The line that refuses a verb, or the verb under a verb, that does not exist; empty where all is well."""
+    verbs = {verb.__name__.rpartition(".")[2]: verb for verb in VERBS}
+    if not words or words[0].startswith("-"):
+        return ""
+    if words[0] not in verbs:
+        return f"recdistill: error: no verb {words[0]!r}. {nearest(words[0], verbs)}"
+    below = getattr(verbs[words[0]], "SUB_VERBS", {})
+    if not below or (len(words) > 1 and (words[1] in below or words[1].startswith("-"))):
+        return ""
+    if len(words) == 1:
+        return f"recdistill {words[0]}: error: say what to do: {', '.join(below)}. See recdistill {words[0]} --help"
+    return f"recdistill {words[0]}: error: no verb {words[1]!r}. {nearest(words[1], below)}"
 
 
 def _refuse(options: argparse.Namespace, error: BaseException, line: str) -> int:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recdistill.serving.recommender import Recommender
 
 HELP = "ask an artifact for recommendations (without torch)"
+SIMILAR = 3
+"""Titles that are shown for one that is not known."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,39 +20,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ITEM",
-        help="an item that the person used; may be given again",
+        help="an item that the person used, by its id or its exact title; may be given again",
     )
     parser.add_argument("--user", metavar="ID", help="a user known to the model, where it has a user table")
     parser.add_argument("--k", type=int, default=10, help="how many items (default 10)")
+    parser.add_argument("--find", metavar="TEXT", help="list the items whose title holds TEXT instead")
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def main(options: argparse.Namespace) -> int:
-    import json
     import sys
 
     from recdistill.serving.recommender import Recommender
 
     recommender = Recommender.load(options.folder)
+    if options.find is not None:
+        return _find(recommender, options)
     answer = recommender.recommend(history=options.history, user=options.user, k=options.k, with_scores=True)
     unknown = recommender.unknown(options.history)
     if unknown:
         print(f"not in the catalogue, skipped: {', '.join(map(str, unknown))}", file=sys.stderr)
+    for one in unknown:
+        if similar := recommender.find(one)[:SIMILAR]:
+            print(f"  like {one!r}: {', '.join(_called(*pair) for pair in similar)}", file=sys.stderr)
     if options.user is not None and recommender.users is None:
         print("this model has no user table: --user is not used", file=sys.stderr)
     if options.history and len(unknown) == len(options.history):
         print("nothing of the history is known: this is what the model shows a stranger", file=sys.stderr)
     if options.json:
-        print(
-            json.dumps(
-                [{"item_id": a.item_id, "score": float(a.score), "rank": a.rank} for a in answer],
-                ensure_ascii=False,
-                default=str,
-            )
+        return _print_json(
+            [{"item_id": a.item_id, "title": a.title, "score": float(a.score), "rank": a.rank} for a in answer]
         )
-        return 0
     if not options.history and options.user is None:
         print("No history given: what the model shows a stranger. Add --history 'ITEM' (once for each item used).")
+    width = max((len(str(a.item_id)) for a in answer), default=0)
     for a in answer:
-        print(f"{a.rank:3}  {a.score:8.3f}  {a.item_id}")
+        known = (
+            f"{_printable(str(a.item_id)):<{width}}  {_printable(a.title)}" if a.title else _printable(str(a.item_id))
+        )
+        print(f"{a.rank:3}  {a.score:8.3f}  {known}")
+    return 0
+
+
+def _find(recommender: Recommender, options: argparse.Namespace) -> int:
+    found = recommender.find(options.find)
+    if options.json:
+        return _print_json([{"item_id": item_id, "title": title} for item_id, title in found])
+    for pair in found:
+        print(_called(*pair))
+    if not found:
+        print(f"no item has {options.find!r} in its title")
+    return 0
+
+
+def _called(item_id: Any, title: str | None) -> str:
+    return _printable(f"{item_id}  {title}" if title else str(item_id))
+
+
+def _printable(text: str) -> str:
+    """No control characters from a user's file reach the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _print_json(rows: list[dict[str, Any]]) -> int:
+    import json
+
+    print(json.dumps(rows, ensure_ascii=False, default=str))
     return 0

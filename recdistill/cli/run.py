@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from recdistill.cli.log_options import add_filter_arguments, add_log_arguments, add_split_arguments
+
 HELP = "train a teacher and a student on a log, compare them, write report and artifacts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--log", metavar="FILE", help="CSV or Parquet with user_id, item_id[, rating, timestamp, split]"
-    )
-    parser.add_argument(
         "--out", metavar="FOLDER", required=True, help="the run's folder; the same folder goes on where it stopped"
     )
     parser.add_argument(
-        "--split-column", metavar="NAME", help="column with train|valid|test or 0|2|1 (0 train, 1 test, 2 valid)"
-    )
-    parser.add_argument("--columns", metavar="OURS=YOURS,…", help="for instance user_id=userId,item_id=movieId")
-    parser.add_argument(
         "--config", metavar="FILE.toml", help="settings as in a run's config.toml; the options here go before it"
     )
+    add_log_arguments(parser)
+    add_filter_arguments(parser)
+    add_split_arguments(parser)
     add_common_arguments(parser)
 
 
@@ -29,12 +27,6 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """What every verb that trains takes."""
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="train N times with seeds 0 … N-1 and report means (default 1)"
-    )
-    parser.add_argument(
-        "--history", choices=("train", "train+valid"), help="what a user is made of when test is scored"
-    )
-    parser.add_argument(
-        "--exclude", choices=("train", "train+valid"), help="what may not be recommended when test is scored"
     )
     parser.add_argument("--k", metavar="K[,K]", help="cut-offs of the metrics (default 10,20)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train (default auto)")
@@ -49,11 +41,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    from recdistill.errors import ConfigError
     from recdistill.runs.config import RunConfig
 
-    if not options.log and not options.config:
-        raise ConfigError("no log: give --log FILE (CSV or Parquet with user_id and item_id), or try recdistill demo")
     return execute(RunConfig.from_options(options), Path(options.out), quiet=options.quiet)
 
 

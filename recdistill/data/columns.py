@@ -1,6 +1,8 @@
-"""Columns of a log as they come, made into ids with rows, seconds, ratings and parts of a split."""
+"""Columns of a log as they come, made into ids with rows, ratings and parts of a split."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -14,62 +16,90 @@ from recdistill.registry import nearest
 SPELLED_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 SPELLED_NUMBER = r"^-?[0-9]+(\.[0-9]*)?$"
 SPELLED_NULL = ["", "NULL", "null", "NaN", "nan", "NA", "N/A", "None"]
-UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+MODERATE = 1 << 22
+"""Integers within a range of this many, or of twice the number of rows, are looked up in a table of the range."""
+PIECE = 1 << 16
 
 
 def encode_ids(column: pa.ChunkedArray, at: str, *, typed: bool = True) -> tuple[Vocab, np.ndarray]:
     """The sorted vocabulary of a column and its int32 rows; `typed=False` reads integers out of text."""
     column = _id_type(_without_nulls(column, at), at)
-    encoded = column.dictionary_encode().unify_dictionaries()
-    distinct = encoded.chunk(0).dictionary
-    if pa.types.is_large_string(distinct.type):
-        distinct = _spelled(distinct, at, column) if not typed else distinct
-        if (
-            pc.any(pc.equal(pc.binary_length(distinct), 0)).as_py()
-            if pa.types.is_large_string(distinct.type)
-            else False
-        ):
-            raise DataError(f"{at} holds an empty id. Fill it in or drop the row.")
-    order = pc.sort_indices(distinct).to_numpy()
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    rows = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
-    return Vocab(distinct.to_numpy(zero_copy_only=False)[order]), rank[rows]
-
-
-def seconds(column: pa.ChunkedArray, at: str) -> np.ndarray:
-    """int64 seconds, or float64 where there are fractions; dates and timestamps count from 1970 in UTC."""
-    kind = _without_nulls(column, at).type
-    if pa.types.is_date(kind):
-        column, kind = column.cast(pa.timestamp("s")), pa.timestamp("s")
-    if pa.types.is_timestamp(kind):
-        ticks, unit = column.cast(pa.int64()).to_numpy(), UNITS[kind.unit]
-        return ticks // unit if (ticks % unit == 0).all() else ticks / unit
-    times = _numbers(column, at, "seconds since 1970, a date or a timestamp")
-    if times.dtype.kind in "iu":
-        return times.astype(np.int64)
-    whole = bool((times == np.floor(times)).all() and (np.abs(times) < 2**53).all())
-    return times.astype(np.int64 if whole else np.float64)
+    if pa.types.is_integer(column.type):
+        low, high = _range(column)
+        if high - low < max(MODERATE, 2 * len(column)):
+            return _by_table(column, low, high)
+    return _by_dictionary(column, at, typed)
 
 
 def ratings(column: pa.ChunkedArray, at: str) -> np.ndarray:
     """float32; every one of them finite."""
-    return _numbers(_without_nulls(column, at), at, "numbers").astype(np.float32)
+    return _numbers(_without_nulls(column, at), at, "numbers").astype(np.float32, copy=False)
 
 
 def split_parts(column: pa.ChunkedArray, at: str) -> np.ndarray:
     """int8 parts out of names or numbers."""
-    encoded = _plain(_without_nulls(column, at)).dictionary_encode().unify_dictionaries()
+    distinct, rows = _distinct(_plain(_without_nulls(column, at)))
     spelled = {str(number): number for number in SPLIT_NAMES.values()} | SPLIT_NAMES
     parts = []
-    for value in encoded.chunk(0).dictionary.to_pylist():
+    for value in distinct.to_pylist():
         name = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
         if name not in spelled or isinstance(value, bool):
             cure = nearest(name, SPLIT_NAMES)
             raise DataError(f"{at} holds {value!r}; a split column holds train, valid, test or 0, 2, 1. {cure}")
         parts.append(spelled[name])
-    rows = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
     return np.array(parts, dtype=np.int8)[rows]
+
+
+def _range(column: pa.ChunkedArray) -> tuple[int, int]:
+    ends = pc.min_max(column).as_py()
+    return (ends["min"], ends["max"]) if len(column) else (0, -1)
+
+
+def _by_table(column: pa.ChunkedArray, low: int, high: int) -> tuple[Vocab, np.ndarray]:
+    """Marks each id in a table of all that the range has; its rank among the marked is its row."""
+    low = low if low < 0 or low > MODERATE else 0  # what begins near 0 needs no subtraction
+    there = np.zeros(high - low + 1, dtype=bool)
+    for part in _pieces(column, low):
+        there[part] = True
+    rank = np.cumsum(there, dtype=np.int32)
+    rank -= 1
+    rows, start = np.empty(len(column), dtype=np.int32), 0
+    for part in _pieces(column, low):
+        rank.take(part, out=rows[start : start + len(part)], mode="clip")  # all are within: no check, no copy
+        start += len(part)
+    return Vocab(np.flatnonzero(there) + low), rows
+
+
+def _pieces(column: pa.ChunkedArray, low: int) -> Iterator[np.ndarray]:
+    """The ids, counted from `low`, in pieces that stay in the processor's cache."""
+    for chunk in column.chunks:
+        ids = chunk.to_numpy()
+        for start in range(0, len(ids), PIECE):
+            piece = ids[start : start + PIECE]
+            yield piece - piece.dtype.type(low) if low else piece
+
+
+def _by_dictionary(column: pa.ChunkedArray, at: str, typed: bool) -> tuple[Vocab, np.ndarray]:
+    distinct, rows = _distinct(column)
+    distinct = distinct if typed or pa.types.is_integer(distinct.type) else _spelled(distinct, at, column)
+    if pa.types.is_integer(distinct.type):
+        ids, rank = np.unique(distinct.to_numpy(), return_inverse=True)  # "1" and "1.0" have become the same
+        return Vocab(ids), rank.astype(np.int32)[rows]
+    if pc.any(pc.equal(pc.binary_length(distinct), 0)).as_py():
+        raise DataError(f"{at} holds an empty id. Fill it in or drop the row.")
+    order = pc.sort_indices(distinct).to_numpy()
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return Vocab(distinct.to_numpy(zero_copy_only=False)[order]), rank[rows]
+
+
+def _distinct(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """The distinct values in the order of their first rows, and int32 places in it."""
+    encoded = column.dictionary_encode().unify_dictionaries()
+    if not encoded.num_chunks:
+        return pa.array([], column.type), np.empty(0, dtype=np.int32)
+    rows = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
+    return encoded.chunk(0).dictionary, rows
 
 
 def _without_nulls(column: pa.ChunkedArray, at: str) -> pa.ChunkedArray:
@@ -77,7 +107,7 @@ def _without_nulls(column: pa.ChunkedArray, at: str) -> pa.ChunkedArray:
         row = pc.index(column.is_null(), pa.scalar(True)).as_py() + 1
         raise DataError(
             f"{at} has {column.null_count:,} empty or null entries, the first in data row {row:,}. "
-            "Fill them in or drop those rows."
+            "Fill them in, or drop those rows with --drop-null."
         )
     return column
 
@@ -88,14 +118,16 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _id_type(column: pa.ChunkedArray, at: str) -> pa.ChunkedArray:
-    """As int64 or large_string."""
+    """As int32, int64, string or large_string."""
     column = _plain(column)
     kind = column.type
+    if pa.types.is_int32(kind) or pa.types.is_int64(kind):
+        return column
     if pa.types.is_integer(kind):
-        too_large = pa.types.is_uint64(kind) and pc.max(column).as_py() > np.iinfo(np.int64).max
+        too_large = pa.types.is_uint64(kind) and len(column) and pc.max(column).as_py() > np.iinfo(np.int64).max
         return column.cast(pa.large_string() if too_large else pa.int64())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return column.cast(pa.large_string())
+        return column if pa.types.is_string(kind) else column.cast(pa.large_string())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _whole_numbers(column, at)
     raise DataError(f"{at} holds {kind}; ids are integers or strings.")
@@ -106,7 +138,7 @@ def _whole_numbers(column: pa.ChunkedArray | pa.Array, at: str) -> pa.ChunkedArr
     wide = column.cast(pa.float64()) if pa.types.is_floating(column.type) else column
     try:
         whole = wide.cast(pa.int64())
-        if not pa.types.is_floating(wide.type) or pc.max(pc.abs(wide)).as_py() < 2**53:
+        if not pa.types.is_floating(wide.type) or not len(wide) or pc.max(pc.abs(wide)).as_py() < 2**53:
             return whole
     except pa.ArrowInvalid:
         pass
@@ -116,18 +148,19 @@ def _whole_numbers(column: pa.ChunkedArray | pa.Array, at: str) -> pa.ChunkedArr
 
 def _spelled(distinct: pa.Array, at: str, column: pa.ChunkedArray) -> pa.Array:
     """Text ids as int64 where each is spelled as an integer (007 is not: that would lose its zeros)."""
-    integer = pc.match_substring_regex(distinct, SPELLED_INTEGER)
-    if pc.all(integer).as_py():
+    trimmed = pc.utf8_trim_whitespace(distinct)
+    if pc.all(pc.match_substring_regex(trimmed, SPELLED_INTEGER)).as_py():
         try:
-            return distinct.cast(pa.int64())
+            return trimmed.cast(pa.int64())
         except pa.ArrowInvalid:  # larger than 64 bits
             return distinct
+    integer = pc.match_substring_regex(distinct, SPELLED_INTEGER)
     others = distinct.filter(pc.invert(integer))
     if pc.any(integer).as_py() and pc.all(pc.is_in(others, pa.array(SPELLED_NULL, distinct.type))).as_py():
         row = pc.index(column, others[0]).as_py() + 1
         raise DataError(
             f"{at} holds {others[0].as_py()!r} among integers, the first in data row {row:,}; "
-            "ids may not be null. Fill them in or drop those rows."
+            "ids may not be null. Fill them in, or drop those rows with --drop-null."
         )
     if pc.all(pc.match_substring_regex(distinct, SPELLED_NUMBER)).as_py() and _has_point(others):
         return _whole_numbers(distinct.cast(pa.float64()), at)

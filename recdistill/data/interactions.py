@@ -6,13 +6,19 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from recdistill.data.vocab import Vocab, id_array
 from recdistill.errors import DataError
+
+if TYPE_CHECKING:
+    from recdistill.features import Features
+
+PIECE = 1 << 16
+"""Rows worked on together, so that what is made of them stays in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +38,9 @@ class Interactions:
     notes: tuple[str, ...] = ()
     """What was taken, dropped and counted on the way here, for people."""
     source: str = ""
+    item_features: Features | None = None
+    """What is known of items beside their use; no part of the hash, since no model is obliged to use them."""
+    user_features: Features | None = None
 
     def __post_init__(self) -> None:
         for name in ("item_rows", "times", "values"):
@@ -122,11 +131,16 @@ class HeldOut:
     """(m, n_items), the relevant items that train knows."""
     relevant_count: np.ndarray
     """int64 (m,); items that train does not know are counted too."""
+    history: csr_matrix | None = None
+    """(m, n_items), what these people are made of where train does not hold it; None: their rows of train."""
 
     def __post_init__(self) -> None:
         sizes = {len(self.user_ids), len(self.user_rows), self.relevant.shape[0], len(self.relevant_count)}
         if len(sizes) > 1:
             raise DataError(f"held-out part: its columns have different lengths, {sorted(sizes)}.")
+        if self.history is not None and self.history.shape != self.relevant.shape:
+            shapes = f"{self.history.shape}, the relevant items {self.relevant.shape}"
+            raise DataError(f"held-out part: the histories have the shape {shapes}; give one of each for each user.")
         if (np.diff(self.relevant.indptr) > self.relevant_count).any():
             raise DataError("held-out part: a user has more known relevant items than relevant items.")
 
@@ -142,14 +156,56 @@ def pair_keys(user_rows: np.ndarray, item_rows: np.ndarray, n_items: int) -> np.
 def sorted_order(user_rows: np.ndarray, item_rows: np.ndarray, n_items: int, times: np.ndarray | None) -> np.ndarray:
     """The order by (user, item, time, place); the dear sort by time is done for repeated pairs only."""
     keys = pair_keys(user_rows, item_rows, n_items)
-    order = np.argsort(keys)
-    same = keys[order[1:]] == keys[order[:-1]]
+    order = stable_order(keys)
+    if times is None:
+        return order
+    keys = keys[order]
+    same = keys[1:] == keys[:-1]
     if same.any():
         repeated = np.flatnonzero(np.append(same, False) | np.append(False, same))
-        rows = np.sort(order[repeated])
-        when = rows if times is None else times[rows]
-        order[repeated] = rows[np.lexsort((rows, when, keys[rows]))]
+        rows = order[repeated]
+        order[repeated] = rows[np.lexsort((times[rows], keys[repeated]))]
     return order
+
+
+def stable_order(keys: np.ndarray) -> np.ndarray:
+    """int64 places of `keys` (at least 0) in ascending order, equal ones by place.
+
+    Key and place share one integer where both fit: plain numbers are sorted several times faster than places by key.
+    """
+    bits = max(len(keys) - 1, 0).bit_length()
+    if len(keys) == 0 or int(keys.max()).bit_length() + bits > 63:
+        return np.argsort(keys, kind="stable")
+    packed = keys << bits
+    packed |= np.arange(len(keys))
+    packed.sort()
+    packed &= (1 << bits) - 1
+    return packed
+
+
+def pair_csr(user_rows: np.ndarray, item_rows: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
+    """Binary float32 matrix of pairs (int32) in any order, each counted once.
+
+    Pairs are sorted as plain numbers, the narrowest that hold them; handing half of the users to a second thread costs
+    as much as it gains.
+    """
+    n_users, n_items = shape
+    kind: Any = np.uint32 if n_users * n_items < 2**32 else np.uint64
+    keys = np.empty(len(user_rows), dtype=kind)
+    for start in range(0, len(keys), PIECE):
+        piece = keys[start : start + PIECE]
+        piece[:] = user_rows[start : start + PIECE]
+        piece *= kind(n_items)
+        piece += item_rows[start : start + PIECE].astype(kind)
+    keys.sort()
+    new = first_of_each(keys)
+    if not new.all():
+        keys = keys[new]
+    starts = np.arange(n_users, dtype=kind) * kind(n_items)
+    ends = np.append(np.searchsorted(keys, starts), len(keys))
+    keys -= np.repeat(starts, np.diff(ends))
+    indptr = ends.astype(np.int32 if len(keys) < 2**31 else np.int64)
+    return _binary(keys.view(np.int32) if kind is np.uint32 else keys.astype(np.int32), indptr, shape)
 
 
 def last_of_each(keys: np.ndarray) -> np.ndarray:
@@ -157,12 +213,21 @@ def last_of_each(keys: np.ndarray) -> np.ndarray:
     return np.append(keys[1:] != keys[:-1], True) if len(keys) else np.zeros(0, dtype=bool)
 
 
+def first_of_each(keys: np.ndarray) -> np.ndarray:
+    """Mask of the first row of each run of equal `keys` (sorted)."""
+    return np.append(True, keys[1:] != keys[:-1]) if len(keys) else np.zeros(0, dtype=bool)
+
+
 def binary_csr(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
     """float32 ones at pairs that are sorted by (row, column) and distinct."""
     indptr = np.zeros(shape[0] + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=shape[0]), out=indptr[1:])
-    matrix = csr_matrix((np.ones(len(columns), dtype=np.float32), columns, indptr), shape=shape, copy=False)
-    matrix.has_sorted_indices = True
+    return _binary(columns, indptr, shape)
+
+
+def _binary(indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
+    matrix = csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=shape, copy=False)
+    matrix.has_sorted_indices = matrix.has_canonical_format = True
     return matrix
 
 

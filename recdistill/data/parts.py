@@ -2,92 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from recdistill.data.interactions import HeldOut, Interactions, binary_csr
 from recdistill.data.log import TEST, TRAIN, VALID, Log
+from recdistill.data.per_user import first_of_pairs, seeded_parts, share_counts
 from recdistill.errors import DataError
 
 
-def seeded_parts(user_rows: np.ndarray, n_users: int, shares: dict[int, float], seed: int) -> np.ndarray:
-    """int8 part of each row (sorted by user): for users with >= 3 rows at least one row in every part, train too.
+@dataclass(frozen=True, eq=False)
+class TrainPart:
+    """The train rows of a log, and where its users and items are among them."""
 
-    The draw depends on the order of the rows, which is that of the ids: not on the file.
-    """
-    counts = np.bincount(user_rows, minlength=n_users)
-    place = _random_places(user_rows, counts, np.random.default_rng(seed))
-    parts = np.full(len(user_rows), TRAIN, dtype=np.int8)
-    taken = np.zeros(n_users, dtype=np.int64)
-    waiting = sum(share > 0 for share in shares.values())
-    for part, share in shares.items():
-        if share <= 0:
-            continue
-        waiting -= 1
-        wanted = np.maximum(1, np.floor(share * counts + 0.5).astype(np.int64))
-        take = np.where(counts >= 3, np.minimum(wanted, counts - taken - 1 - waiting), 0)
-        start = taken[user_rows]
-        parts[(place >= start) & (place < start + take[user_rows])] = part
-        taken += take
-    return parts
+    train: Interactions
+    user_rows: np.ndarray
+    """int64 (users of the log,): the row in train, -1 where it is not there."""
+    item_rows: np.ndarray
 
 
-def train_part(log: Log, mask: np.ndarray) -> Interactions:
+def train_part(log: Log, mask: np.ndarray) -> TrainPart:
     """The train rows, each pair once, under vocabularies of what occurs in them."""
-    rows = log.take(mask).unique()
-    user_here = np.bincount(rows.user_rows, minlength=log.n_users) > 0
-    item_here = np.bincount(rows.item_rows, minlength=log.n_items) > 0
-    users, items = log.users.subset(np.flatnonzero(user_here)), log.items.subset(np.flatnonzero(item_here))
-    user_rows, item_rows = (np.cumsum(user_here) - 1)[rows.user_rows], (np.cumsum(item_here) - 1)[rows.item_rows]
-    return Interactions(users, items, user_rows, item_rows, rows.times, rows.values, log.notes, log.source)
+    rows = log.take(np.flatnonzero(mask))  # places are taken three times as fast as a mask
+    rows = rows if first_of_pairs(rows).all() else rows.unique()
+    users, items = _present(rows.user_rows, log.n_users), _present(rows.item_rows, log.n_items)
+    user_vocab, item_vocab = log.users.subset(np.flatnonzero(users >= 0)), log.items.subset(np.flatnonzero(items >= 0))
+    train = Interactions(
+        user_vocab, item_vocab, users[rows.user_rows], items[rows.item_rows], rows.times, rows.values,
+        log.notes, log.source, log.item_features, log.user_features,
+    )  # fmt: skip
+    return TrainPart(train, users, items)
 
 
-def held_part(log: Log, mask: np.ndarray, train: Interactions) -> HeldOut:
-    """What is held out for each user of some rows, in the rows of `train`."""
-    rows = log.take(mask).unique()
-    present = np.flatnonzero(np.bincount(rows.user_rows, minlength=log.n_users))
-    known = train.users.rows(log.users.ids(present))
-    order = np.concatenate([np.flatnonzero(known >= 0), np.flatnonzero(known < 0)])
-    place = np.zeros(log.n_users, dtype=np.int64)
+def held_part(log: Log, mask: np.ndarray, known: TrainPart, history: np.ndarray | None = None) -> HeldOut:
+    """What is held out for each user of some rows, in the rows of train; `history` (mask): what these are made of.
+
+    Without `history` people are those of train, the others last.
+    """
+    user_rows, item_rows = _pairs(log, mask)
+    present = np.flatnonzero(np.bincount(user_rows, minlength=log.n_users))
+    train_rows = known.user_rows[present]
+    order = np.argsort(train_rows < 0, kind="stable")
+    place = np.full(log.n_users, -1, dtype=np.int64)
     place[present[order]] = np.arange(len(order))
-    users, items = place[rows.user_rows], train.items.rows(log.items.ids())[rows.item_rows]
-    seen = np.flatnonzero(items >= 0)
-    seen = seen[np.lexsort((items[seen], users[seen]))]
+    shape = len(order), known.train.n_items
     return HeldOut(
         log.users.ids(present[order]),
-        known[order],
-        binary_csr(users[seen], items[seen], (len(order), train.n_items)),
-        np.bincount(users, minlength=len(order)),
+        train_rows[order],
+        _csr(place[user_rows], known.item_rows[item_rows], shape),
+        np.bincount(place[user_rows], minlength=len(order)),
+        None if history is None else _history(*_pairs(log, history), place, known, shape),
     )
 
 
-def without_pairs_before(log: Log, parts: np.ndarray) -> tuple[np.ndarray, int]:
-    """Mask of the rows whose (user, item) is in no earlier part (train, valid, test), and how many are not.
-
-    What a user took before the cut stays in train; what comes after may not reach back and remove it.
-    """
-    rank = np.array([0, 2, 1])[parts]  # TRAIN, TEST, VALID by time
-    keys = log.keys()
-    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
-    earliest = np.minimum.reduceat(rank, starts)
-    kept = rank == np.repeat(earliest, np.diff(np.append(starts, len(keys))))
-    return kept, int((~kept).sum())
-
-
-def refuse_missing_parts(log: Log, parts: np.ndarray, shares: dict[int, float], cure: str) -> None:
+def refuse_missing_parts(log: Log, parts: np.ndarray, wanted: tuple[int, ...], cure: str) -> None:
     """A log too small, or too coarse in time, to fill every part that was asked for."""
-    asked = {TRAIN: 1.0} | shares
     for part, name in ((TRAIN, "train"), (VALID, "valid"), (TEST, "test")):
-        if asked.get(part, 0) > 0 and not (parts == part).any():
+        if part in wanted and not (parts == part).any():
             raise DataError(f"{log.source}: no rows are left for {name} out of {log.n_rows}. {cure}")
 
 
 def hold_out_part(train: Interactions, share: float, seed: int) -> tuple[Interactions, HeldOut]:
     """A seeded share of each user's train rows as a valid part; the vocabularies stay."""
-    parts = seeded_parts(train.user_rows, train.n_users, {VALID: share}, seed)
-    held = parts == VALID
+    counts = np.bincount(train.user_rows, minlength=train.n_users)
+    held = seeded_parts(train.user_rows, counts, share_counts(counts, {VALID: share}), seed) == VALID
     if not held.any():
         raise DataError(
             f"{train.source}: no user has the 3 train rows that it takes to hold one out for choosing settings. "
@@ -101,10 +82,29 @@ def hold_out_part(train: Interactions, share: float, seed: int) -> tuple[Interac
     return replace(train, **left), valid
 
 
-def _random_places(user_rows: np.ndarray, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """For each row (sorted by user) its place in a random order of the user's rows."""
-    order = np.lexsort((generator.random(len(user_rows)), user_rows))
-    starts = np.cumsum(counts) - counts
-    place = np.empty(len(user_rows), dtype=np.int64)
-    place[order] = np.arange(len(user_rows)) - starts[user_rows]
-    return place
+def _present(rows: np.ndarray, size: int) -> np.ndarray:
+    """int64 (size,): a new row for each one that occurs, in order; -1 for the others."""
+    here = np.bincount(rows, minlength=size) > 0
+    return np.where(here, np.cumsum(here) - 1, -1)
+
+
+def _pairs(log: Log, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """User and item rows of some rows of an ordered log, each pair once."""
+    at = np.flatnonzero(mask)
+    users, items = log.user_rows[at], log.item_rows[at]
+    first = np.append(True, (users[1:] != users[:-1]) | (items[1:] != items[:-1]))[: len(at)]
+    return (users, items) if first.all() else (users[first], items[first])
+
+
+def _history(
+    user_rows: np.ndarray, item_rows: np.ndarray, place: np.ndarray, known: TrainPart, shape: tuple[int, int]
+) -> csr_matrix:
+    users, items = place[user_rows], known.item_rows[item_rows]
+    return _csr(users[users >= 0], items[users >= 0], shape)
+
+
+def _csr(users: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
+    """Binary (m, n_items) of what train knows; items of -1 are left out."""
+    seen = np.flatnonzero(items >= 0)
+    seen = seen[np.argsort(users[seen] * max(shape[1], 1) + items[seen])]
+    return binary_csr(users[seen], items[seen], shape)

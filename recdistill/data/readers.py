@@ -1,100 +1,148 @@
-"""The door for logs: a file or a table in memory, read by a columnar engine and encoded once."""
+"""The door for logs: a file, a folder, a table in memory or a query, read by a columnar engine and encoded once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from recdistill.data.columns import encode_ids, ratings, seconds, split_parts
+import pyarrow as pa
+
+from recdistill.data.columns import encode_ids, ratings, split_parts
+from recdistill.data.formats.archive import split_member
 from recdistill.data.formats.base import Source
-from recdistill.data.formats.memory import InMemory
-from recdistill.data.formats.registry import FORMATS
-from recdistill.data.log import Log, sorted_log
-from recdistill.errors import ConfigError, DataError
-from recdistill.registry import nearest
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
-REQUIRED, OPTIONAL = ("user_id", "item_id"), ("rating", "timestamp")
+from recdistill.data.formats.raw import Raw
+from recdistill.data.formats.registry import checked_path, open_source
+from recdistill.data.id_types import plain_ids
+from recdistill.data.log import Log
+from recdistill.data.nulls import without_nulls
+from recdistill.data.roles import column_notes, wanted_columns
+from recdistill.data.times import read_times
+from recdistill.errors import DataError
+from recdistill.files import content_sha256
 
 
 def read_interactions(
-    source: str | Path | pd.DataFrame | pa.Table,
+    source: Any,
     *,
     columns: Mapping[str, str] | None = None,
     split_column: str | None = None,
+    query: str | None = None,
+    drop_null: bool = False,
+    cache: bool = False,
 ) -> Log:
-    """A log of who used what: CSV with a header, Parquet, a frame or a table.
+    """A log of who used what.
 
-    `columns` maps user_id, item_id, rating, timestamp to the names that the log gives them. Every row is positive.
+    `source` is a path (delimited text, Parquet, JSON lines, RecBole's and MovieLens' files, gzip, zstd or zip of these,
+    a folder, an SQLite file), a pandas or polars frame, an Arrow table, a NumPy array, a sparse matrix, or a
+    connection to a database with a `query`. `columns` maps user_id, item_id, rating, timestamp to the names that the
+    log gives them where they are not usual ones. Every row is positive. `drop_null` leaves out rows in which one of
+    these is missing; `cache` keeps the encoded log of a file for the next time.
     """
-    table = _open(Path(source)) if isinstance(source, str | Path) else InMemory(source)
-    wanted = _names(table, columns or {}, split_column)
-    read = table.columns(wanted)
-    if not len(read["user_id"]):
-        raise DataError(f"{table.where}: no rows below the header. Give a log with at least two users and items.")
-    at = {role: f"{table.where}: column {name!r}" for role, name in wanted.items()}
-    users, user_rows = encode_ids(read.pop("user_id"), at["user_id"], typed=table.typed)
-    items, item_rows = encode_ids(read.pop("item_id"), at["item_id"], typed=table.typed)
-    rest: dict[str, Any] = {
-        "times": seconds(read["timestamp"], at["timestamp"]) if "timestamp" in read else None,
-        "values": ratings(read["rating"], at["rating"]) if "rating" in read else None,
-        "split": split_parts(read["split"], at["split"]) if "split" in read else None,
+    if cache and isinstance(source, str | Path):
+        return _cached(source, query, columns=columns, split_column=split_column, drop_null=drop_null)
+    opened = open_source(source, query=query)
+    log = read_source(opened, columns=columns, split_column=split_column, drop_null=drop_null)
+    return _with_side_tables(log, opened.side)
+
+
+def read_source(
+    source: Source,
+    *,
+    columns: Mapping[str, str] | None = None,
+    split_column: str | None = None,
+    drop_null: bool = False,
+) -> Log:
+    """The log that an opened source holds, without its side tables."""
+    wanted = wanted_columns(source, columns or {}, split_column)
+    try:
+        read = source.columns(wanted.names)
+        at = {role: f"{source.where}: column {name!r}" for role, name in wanted.names.items()}
+        notes = (*source.notes, *column_notes(source, wanted, split_column))
+        if not len(read["user_id"]):
+            raise DataError(f"{source.where}: no rows below the header. Give a log with at least two users and items.")
+        if drop_null:
+            read, dropped = without_nulls(read, wanted.names, typed=source.typed)
+            notes += dropped
+            if not len(read["user_id"]):
+                raise DataError(f"{source.where}: no row has all of {', '.join(wanted.names.values())}.")
+        return _encoded(source, read, at, notes)
+    except DataError as fault:
+        if drop_null and "data row" in str(fault):
+            raise DataError(f"{fault} (Rows are counted without those that were left out.)") from None
+        raise
+    except (pa.ArrowException, UnicodeDecodeError) as fault:
+        what = " ".join(str(fault).split())[:200]
+        raise DataError(f"{source.where}: cannot be read: {what}. Check that the file is whole.") from None
+
+
+def check_file(given: str | Path) -> Path:
+    """Refuse a path that no reader could take, before anything is read; the file or folder that it names."""
+    return checked_path(given)
+
+
+def _encoded(source: Source, read: dict[str, pa.ChunkedArray], at: Mapping[str, str], notes: tuple[str, ...]) -> Log:
+    """Two columns at a time; each is let go once it is encoded."""
+    makers: dict[str, Callable[[pa.ChunkedArray, str], Any]] = {
+        "user_id": lambda column, at: encode_ids(plain_ids(column, at), at, typed=source.typed),
+        "item_id": lambda column, at: encode_ids(plain_ids(column, at), at, typed=source.typed),
+        "timestamp": read_times,
+        "rating": lambda column, at: ratings(_spelled_numbers(column), at),
+        "split": split_parts,
     }
-    notes = _taken(table, wanted, split_column)
-    return sorted_log(Log(users, items, user_rows, item_rows, **rest, notes=notes, source=table.where))
+    with ThreadPoolExecutor(2) as threads:
+        making = {
+            role: threads.submit(lambda role=role, make=make: make(read.pop(role), at[role]))  # type: ignore[misc]
+            for role, make in makers.items()
+            if role in read
+        }
+    made = {role: task.result() for role, task in making.items()}
+    (users, user_rows), (items, item_rows) = made["user_id"], made["item_id"]
+    times, said = made.get("timestamp", (None, None))
+    notes += () if said is None else (said,)
+    rows = user_rows, item_rows, times, made.get("rating"), made.get("split")
+    return Log(users, items, *rows, notes=notes, source=source.where)
 
 
-def check_file(path: Path) -> None:
-    """Refuse a path that no reader could take, before anything is read."""
-    if not path.exists():
-        raise DataError(f"{path}: no such file. Check the path; it is taken from the current folder.")
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; give the file that holds the log.")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty.")
-    if path.suffix.lower() not in FORMATS:
-        known = ", ".join(sorted(FORMATS))
-        raise DataError(f"{path}: no reader for a file ending in {path.suffix!r}; known are {known}.")
+def _spelled_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text that spells numbers throughout as numbers; anything else as it is."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        try:
+            return column.cast(pa.float64())
+        except pa.ArrowInvalid:
+            return column
+    return column
 
 
-def _open(path: Path) -> Source:
-    check_file(path)
-    return FORMATS[path.suffix.lower()](path)
+def _with_side_tables(log: Log, side: Mapping[str, Source]) -> Log:
+    """What lies beside the log; nobody asked for it, so that a fault in it is told and not refused."""
+    from recdistill.features import attach
+
+    for part, table in side.items():
+        try:
+            log = attach(log, **{part: table})
+        except DataError as fault:
+            log = replace(log, notes=(*log.notes, f"what is known of {part} was not read: {fault}"))
+    return log
 
 
-def _names(table: Source, columns: Mapping[str, str], split_column: str | None) -> dict[str, str]:
-    """What each column that is read is called in the log."""
-    for role in columns:
-        if role not in REQUIRED + OPTIONAL:
-            raise ConfigError(f"columns: no {role!r}. {nearest(role, REQUIRED + OPTIONAL)}")
-    asked = {role: columns.get(role, role) for role in REQUIRED} | dict(columns)
-    asked |= {role: role for role in OPTIONAL if role not in columns and role in table.names}
-    if split_column is not None:
-        asked["split"] = split_column
-    for role, name in asked.items():
-        if name not in table.names:
-            cure = table.fault_in_names() or _cure(role, name, table.names)
-            raise DataError(f"{table.where}: no column {name!r}; found {table.names[:30]}. {cure}")
-        if table.names.count(name) > 1:
-            raise DataError(f"{table.where}: {table.names.count(name)} columns are called {name!r}; keep one.")
-    return asked
+def _cached(given: str | Path, query: str | None, **settings: Any) -> Log:
+    """Known again by the content of the file and of the tables beside it, whatever they are called."""
+    from recdistill.data.cache import cache_folder, cached
 
-
-def _cure(role: str, name: str, names: list[str]) -> str:
-    if role == "split" or name != role:
-        return nearest(name, names)
-    return f"Pass columns={{{role!r}: '<your name>'}}."
-
-
-def _taken(table: Source, wanted: Mapping[str, str], split_column: str | None) -> tuple[str, ...]:
-    """What was read, under which name, and what was not."""
-    taken = ", ".join(role if role == name else f"{role} = {name!r}" for role, name in wanted.items())
-    unused = [name for name in table.names if name not in wanted.values()]
-    notes = [f"columns read: {taken}" + (f"; not read: {', '.join(unused)}" if unused else "")]
-    if split_column is None and "split" in unused:
-        notes.append("a column 'split' is there and was not used; name it as the split column to use it")
-    return tuple(notes)
+    opened = open_source(given, query=query)
+    if cache_folder() is None:
+        return _with_side_tables(read_source(opened, **settings), opened.side)
+    beside = {part: Path(table.where) for part, table in opened.side.items()}
+    key = {
+        "content": content_sha256(checked_path(given)),
+        "member": split_member(str(given))[1],
+        "format": Raw.of(checked_path(given)).ending,
+        "beside": {part: content_sha256(path) for part, path in beside.items() if path.is_file()},
+        "query": query,
+        **settings,
+    }
+    log = cached(key, lambda: _with_side_tables(read_source(opened, **settings), opened.side))
+    return replace(log, source=opened.where)

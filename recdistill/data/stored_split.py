@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -13,12 +13,17 @@ from scipy.sparse import csr_matrix
 
 from recdistill import files
 from recdistill.data.interactions import HeldOut, Interactions
-from recdistill.data.splits import Split
+from recdistill.data.split import Split
 from recdistill.data.vocab import Vocab
 from recdistill.errors import DataError
 
+if TYPE_CHECKING:
+    from recdistill.features import Features
+
 ARRAYS, REST = "split.safetensors", "split.json"
-SCHEMA_VERSION = 1
+ITEMS, USERS = "items.arrow", "users.arrow"
+"""Side features, where the log has them."""
+SCHEMA_VERSION = 2
 
 
 def save_split(split: Split, folder: Path) -> None:
@@ -31,7 +36,13 @@ def save_split(split: Split, folder: Path) -> None:
         arrays |= _held_arrays("valid", split.valid)
     if split.test is not split.valid:
         arrays |= _held_arrays("test", split.test)
+    if split.seen is not None:
+        arrays |= _held_arrays("seen", split.seen)
     files.write_arrays(folder / ARRAYS, arrays)
+    for name, features in ((ITEMS, train.item_features), (USERS, train.user_features)):
+        (folder / name).unlink(missing_ok=True)  # of an older split
+        if features is not None:
+            features.save(folder / name)
     rest = {
         "schema_version": SCHEMA_VERSION,
         "name": split.name,
@@ -49,10 +60,18 @@ def save_split(split: Split, folder: Path) -> None:
 
 def load_split(folder: Path) -> Split:
     arrays, rest = _read(folder)
-    column = {name: arrays.get(f"train.{name}") for name in ("times", "values")}
-    rows = arrays["train.user_rows"], arrays["train.item_rows"], column["times"], column["values"]
-    notes = tuple(rest["train_notes"])
-    train = Interactions(_vocab("users", arrays), _vocab("items", arrays), *rows, notes=notes, source=rest["source"])
+    train = Interactions(
+        _vocab("users", arrays),
+        _vocab("items", arrays),
+        arrays["train.user_rows"],
+        arrays["train.item_rows"],
+        arrays.get("train.times"),
+        arrays.get("train.values"),
+        tuple(rest["train_notes"]),
+        rest["source"],
+        _features(folder / ITEMS),
+        _features(folder / USERS),
+    )
     if train.sha256() != rest["sha256"]:
         raise DataError(f"{folder / ARRAYS}: the rows are not those that were saved. Make the split again.")
     valid = _held("valid", arrays, train.n_items)
@@ -60,7 +79,8 @@ def load_split(folder: Path) -> Split:
     if test is None:
         raise DataError(f"{folder / ARRAYS}: holds no test part. Make the split again.")
     settings = {name: rest[name] for name in ("name", "history", "exclude", "users_left_out")}
-    return Split(train, valid, test, notes=tuple(rest["notes"]), **settings)
+    seen = _held("seen", arrays, train.n_items)
+    return Split(train, valid, test, notes=tuple(rest["notes"]), seen=seen, **settings)
 
 
 def _read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -76,6 +96,14 @@ def _read(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, rest
 
 
+def _features(path: Path) -> Features | None:
+    if not path.is_file():
+        return None
+    from recdistill.features import Features
+
+    return Features.load(path)
+
+
 def _vocab_arrays(prefix: str, vocab: Vocab) -> dict[str, np.ndarray]:
     return {f"{prefix}.{name}": array for name, array in vocab.arrays().items()}
 
@@ -86,18 +114,23 @@ def _vocab(prefix: str, arrays: dict[str, np.ndarray]) -> Vocab:
 
 
 def _held_arrays(part: str, held: HeldOut) -> dict[str, np.ndarray]:
-    return _vocab_arrays(f"{part}_users", Vocab(held.user_ids)) | {
-        f"{part}.user_rows": held.user_rows,
-        f"{part}.indptr": held.relevant.indptr,
-        f"{part}.indices": held.relevant.indices,
-        f"{part}.relevant_count": held.relevant_count,
-    }
+    arrays = _vocab_arrays(f"{part}_users", Vocab(held.user_ids)) | _csr_arrays(part, held.relevant)
+    arrays |= {f"{part}.user_rows": held.user_rows, f"{part}.relevant_count": held.relevant_count}
+    return arrays if held.history is None else arrays | _csr_arrays(f"{part}.history", held.history)
 
 
 def _held(part: str, arrays: dict[str, np.ndarray], n_items: int) -> HeldOut | None:
     if f"{part}.user_rows" not in arrays:
         return None
-    rows, indices = arrays[f"{part}.user_rows"], arrays[f"{part}.indices"]
-    ones = np.ones(len(indices), dtype=np.float32)
-    relevant = csr_matrix((ones, indices, arrays[f"{part}.indptr"]), shape=(len(rows), n_items))
-    return HeldOut(_vocab(f"{part}_users", arrays).ids(), rows, relevant, arrays[f"{part}.relevant_count"])
+    rows, counts = arrays[f"{part}.user_rows"], arrays[f"{part}.relevant_count"]
+    history = _csr(f"{part}.history", arrays, n_items) if f"{part}.history.indptr" in arrays else None
+    return HeldOut(_vocab(f"{part}_users", arrays).ids(), rows, _csr(part, arrays, n_items), counts, history)
+
+
+def _csr_arrays(prefix: str, matrix: csr_matrix) -> dict[str, np.ndarray]:
+    return {f"{prefix}.indptr": matrix.indptr, f"{prefix}.indices": matrix.indices}
+
+
+def _csr(prefix: str, arrays: dict[str, np.ndarray], n_items: int) -> csr_matrix:
+    indptr, indices = arrays[f"{prefix}.indptr"], arrays[f"{prefix}.indices"]
+    return csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(indptr) - 1, n_items))

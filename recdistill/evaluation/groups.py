@@ -23,7 +23,8 @@ def groups(evaluation: Evaluation, split: Split, held: HeldOut | None = None, k:
     the users who have such. `share_of_relevant` is of the relevant rows known to train, `share_of_recommended` of the
     top k.
     History: terciles of the number of rows that make up a user (those with none are cold).
-    Cold: users without train rows, and relevant rows whose item training has never seen, which nobody can hit.
+    Cold: users who are not in train and have no history beside it, and relevant rows whose item training has never
+    seen, which nobody can hit.
     A mean over no user is null. k is cut to the length of the lists.
     """
     held = split.test if held is None else held
@@ -36,7 +37,7 @@ def groups(evaluation: Evaluation, split: Split, held: HeldOut | None = None, k:
     group_of_item = popularity_groups(np.bincount(split.train.item_rows, minlength=split.train.n_items))
     top = evaluation.items[:, :k]
     history = np.diff(split.histories(held).indptr)[kept]
-    cold = held.user_rows[kept] < 0
+    cold = (held.user_rows[kept] < 0) & (history == 0)
     unknown = count - np.diff(relevant.indptr)
     return {
         "popularity": [

@@ -8,6 +8,7 @@ import numpy as np
 
 from recdistill.errors import KnowledgeError
 from recdistill.knowledge.store import Knowledge
+from recdistill.models.base import known_of
 from recdistill.retrieval.exact import top_k as exact_top_k
 from recdistill.serving.scorers import Histories
 
@@ -104,19 +105,19 @@ def fit_temperature(scorer: Scorer, train: Interactions, valid: HeldOut, *, max_
     """The temperature at which the softmax over a user's unseen items gives the valid items the highest likelihood.
 
     Searched over 2^-10 … 2^6 times the typical spread of a user's scores, finer around the best; at most `max_users`
-    valid users, the first ones by row. Calibration of a softmax by one number: Guo et al., 2017.
+    valid users with a history, the first ones. Calibration of a softmax by one number: Guo et al., 2017.
     """
-    known = np.flatnonzero((valid.user_rows >= 0) & (np.diff(valid.relevant.indptr) > 0))[:max_users]
+    bags = known_of(valid, train)
+    known = np.flatnonzero((np.diff(bags.indptr) > 0) & (np.diff(valid.relevant.indptr) > 0))[:max_users]
     if not len(known):
         return 1.0
-    rows = valid.user_rows[known]
-    histories = Histories.from_csr(train.csr()[rows])
+    rows, bags = valid.user_rows[known], bags[known]
+    histories = Histories.from_csr(bags)
     samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for tile in _tiles(histories, scorer.n_items):
         here = np.arange(len(rows))[tile]
         scores = scorer.score(histories.take(here), rows[here]).astype(np.float64)
-        seen = train.csr()[rows[here]]
-        scores[seen.nonzero()] = -np.inf
+        scores[bags[here].nonzero()] = -np.inf
         relevant = valid.relevant[known[here]]
         user, item = relevant.nonzero()
         samples.append((scores, user, item))

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, choose
+from recdistill.models.popularity import log_counts
 from recdistill.serving.scorers import FoldInScorer, Histories
 from recdistill.tables.codecs import CodedTable
 
@@ -45,7 +46,7 @@ class ALS(Ranker):
     """Implicit alternating least squares (Hu, Koren and Volinsky, 2008).
 
     The stored vector of a training user is the fold-in of the history, so that people with and without an id
-    are ranked alike.
+    are ranked alike; who has neither is answered with popularity.
     """
 
     kind: ClassVar[str] = "als"
@@ -56,7 +57,7 @@ class ALS(Ranker):
         self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
     ) -> FoldInScorer:
         scorer = self._factorise(train, valid, seed=seed, progress=progress)
-        return with_folded_users(scorer, train.csr())
+        return dataclasses.replace(with_folded_users(scorer, train.csr()), popularity=log_counts(train))
 
     def _factorise(
         self, train: Interactions, valid: HeldOut | None, *, seed: int, progress: Progress | None

@@ -16,6 +16,7 @@ from recdistill.settings import from_mapping, to_mapping
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from recdistill.artifact import Titles
     from recdistill.data.interactions import HeldOut, Interactions
     from recdistill.serving.scorers import Histories, Scorer
     from recdistill.training.progress import Progress
@@ -33,6 +34,14 @@ class TrainVocab(NamedTuple):
 
     users: Vocab
     items: Vocab
+
+
+class KnownBeside(NamedTuple):
+    """What goes along with a model though it does not score by it, as `artifact.save` takes it."""
+
+    titles: Titles | None = None
+    features: dict[str, Any] | None = None
+    """Side features of the log: {"items": {column: {"kind": …, "missing": …}}, "users": …}."""
 
 
 class Ranker(ABC):
@@ -57,6 +66,7 @@ class Ranker(ABC):
         self._scorer: Scorer | None = None
         self._train_vocab: TrainVocab | None = None
         self._trained_on: dict[str, Any] = {}
+        self._known_beside = KnownBeside()
 
     def fit(
         self,
@@ -90,6 +100,7 @@ class Ranker(ABC):
             "rows": train.n_rows,
             "seed": seed,
         }
+        self._known_beside = known_beside(train)
 
     @property
     def fitted(self) -> bool:
@@ -135,7 +146,7 @@ class Ranker(ABC):
         scorer, vocab = self.scorer, self.train_vocab
         artifact.save(
             Path(folder), scorer, vocab.items, vocab.users, kind=self.kind, name=name or self.kind,
-            trained_on=self._trained_on, metrics=metrics, settings=self.settings(),
+            trained_on=self._trained_on, metrics=metrics, settings=self.settings(), **self._known_beside._asdict(),
         )  # fmt: skip
         return Path(folder)
 
@@ -148,6 +159,16 @@ class Ranker(ABC):
             name = type(self).__name__
             raise NotFittedError(f"{name}: not fitted yet. Call {name}(…).fit(train) first.")
         return part
+
+
+def known_beside(train: Interactions) -> KnownBeside:
+    """Titles of the items that a model knows, and what else the log says of them and of its users."""
+    from recdistill.artifact import Titles
+
+    sides = {"items": (train.item_features, train.items), "users": (train.user_features, train.users)}
+    told = {of: features.of(vocab).describe() for of, (features, vocab) in sides.items() if features is not None}
+    titles = None if train.item_features is None else train.item_features.titles(train.items)
+    return KnownBeside(None if titles is None else Titles.of(titles), told or None)
 
 
 def check_log(train: Interactions, kind: str) -> None:
@@ -164,8 +185,13 @@ def train_rows(train: csr_matrix, user_rows: np.ndarray) -> csr_matrix:
     return type(train)((found.data, found.indices, np.cumsum(counts)), shape=(len(user_rows), train.shape[1]))
 
 
+def known_of(held: HeldOut, train: Interactions) -> csr_matrix:
+    """(m, n_items): what the users of `held` are made of: their train rows or, unseen, a history of their own."""
+    return train_rows(train.csr(), held.user_rows) if held.history is None else held.history
+
+
 def valid_ndcg(scorer: Scorer, train: Interactions, valid: HeldOut, k: int = CHOICE_K) -> float:
-    """Mean NDCG@k over the users of `valid` with a relevant item; history and excluded items are the train rows.
+    """Mean NDCG@k over the users of `valid` with a relevant item; history and excluded items are what is known of them.
 
     `k` is cut to the catalogue.
     """
@@ -177,7 +203,7 @@ def valid_ndcg(scorer: Scorer, train: Interactions, valid: HeldOut, k: int = CHO
     if not len(counted):
         raise ConfigError("valid part: no user has a relevant item, so nothing can be chosen on it. Leave it out.")
     rows, k = valid.user_rows[counted], min(k, train.n_items)
-    histories = Histories.from_csr(train_rows(train.csr(), rows))
+    histories = Histories.from_csr(known_of(valid, train)[counted])
     items, _ = top_k(scorer, histories, rows, k, histories)
     return float(ndcg(hits_of(items, valid.relevant[counted]), valid.relevant_count[counted], k).mean())
 

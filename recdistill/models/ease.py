@@ -9,6 +9,7 @@ import numpy as np
 
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, choose
+from recdistill.models.popularity import log_counts
 from recdistill.serving.scorers import ItemScorer
 from recdistill.tables.codecs import CodedTable
 
@@ -36,6 +37,7 @@ class EASEConfig:
 class EASE(Ranker):
     """Embarrassingly shallow autoencoder (Steck, 2019): min ‖X - XB‖² + λ‖B‖², diag B = 0; a user's scores are x B.
 
+    Who has no history is answered with popularity.
     B_ij = -P_ij / P_jj with P = (XᵀX + λI)⁻¹. It holds items² floats: ask `memory_bytes` before fitting.
     """
 
@@ -51,10 +53,11 @@ class EASE(Ranker):
     def _fit(
         self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
     ) -> ItemScorer:
-        gram = gram_matrix(train.csr())
+        gram, popularity = gram_matrix(train.csr()), log_counts(train)
 
         def fit(regularization: float) -> ItemScorer:
-            return ItemScorer(item_to_item=CodedTable.of(item_weights(gram, regularization)))
+            weights = item_weights(gram, regularization)
+            return ItemScorer(item_to_item=CodedTable.of(weights), popularity=popularity)
 
         if self.config.regularization is not None:
             return fit(self.config.regularization)

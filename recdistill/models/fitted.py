@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from recdistill.errors import ConfigError
-from recdistill.models.base import Ranker, TrainVocab
+from recdistill.models.base import KnownBeside, Ranker, TrainVocab
 
 if TYPE_CHECKING:
     from recdistill.serving.scorers import Scorer
@@ -33,12 +33,14 @@ class FittedRanker(Ranker):
         settings: dict[str, Any],
         trained_on: dict[str, Any],
         softmax_scores: bool,
+        known_beside: KnownBeside | None = None,
     ) -> None:
         super().__init__()
         self.kind = kind  # type: ignore[misc]
         self.softmax_scores = softmax_scores  # type: ignore[misc]
         self._settings = settings
         self._scorer, self._train_vocab, self._trained_on = scorer, vocab, trained_on
+        self._known_beside = known_beside or KnownBeside()
 
     @classmethod
     def load(cls, folder: str | Path) -> FittedRanker:
@@ -56,6 +58,7 @@ class FittedRanker(Ranker):
             settings=found.config["settings"],
             trained_on=found.config["trained_on"],
             softmax_scores=kind in MODELS and MODELS[kind].softmax_scores,
+            known_beside=KnownBeside(found.titles, found.config.get("features")),
         )
 
     @classmethod
@@ -63,7 +66,7 @@ class FittedRanker(Ranker):
         """`ranker` with another scorer, under another kind: what compression and cutting return."""
         return cls(
             scorer, ranker.train_vocab, kind=kind, settings=ranker.settings(), trained_on=ranker._trained_on,
-            softmax_scores=ranker.softmax_scores,
+            softmax_scores=ranker.softmax_scores, known_beside=ranker._known_beside,
         )  # fmt: skip
 
     def settings(self) -> dict[str, Any]:

@@ -31,6 +31,10 @@ class Popularity(Ranker):
     def _fit(
         self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
     ) -> BagScorer:
-        counts = np.bincount(train.item_rows, minlength=train.n_items)
-        # an item of the vocabulary without a row stands below all others, at half an interaction
-        return BagScorer(item_bias=np.log(np.maximum(counts, 0.5)).astype(np.float32))
+        return BagScorer(item_bias=log_counts(train))
+
+
+def log_counts(train: Interactions) -> np.ndarray:
+    """(n_items,) float32: the log of each item's rows; an item without one stands below all others, at half a row."""
+    counts = np.bincount(train.item_rows, minlength=train.n_items)
+    return np.log(np.maximum(counts, 0.5)).astype(np.float32)

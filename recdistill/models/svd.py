@@ -9,6 +9,7 @@ import numpy as np
 
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker
+from recdistill.models.popularity import log_counts
 from recdistill.serving.scorers import BagScorer
 from recdistill.tables.codecs import CodedTable
 
@@ -49,7 +50,7 @@ class SVD(Ranker):
         vectors = singular_vectors(train.csr(), self.config.dim, seed)
         degree = np.maximum(np.bincount(train.item_rows, minlength=train.n_items), 1).astype(np.float32)
         table = vectors.items * np.sqrt(degree)[:, None]
-        return BagScorer(item_table=CodedTable.of(table), history_weight=1.0 / degree)
+        return BagScorer(item_table=CodedTable.of(table), history_weight=1.0 / degree, popularity=log_counts(train))
 
 
 class SingularVectors(NamedTuple):

@@ -17,11 +17,12 @@ def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
     """A history-only model: the best map of rank `dim` to the teacher's own, with the teacher's normalisation and bias.
 
     The map is history table × item table, item vectors × item vectors where there is no such table, or EASE's matrix.
+    Who has no history is answered as by the teacher.
     """
     scorer = teacher.scorer if isinstance(teacher, Ranker) else teacher
     if isinstance(scorer, ItemScorer):
         history, items = _cut_matrix(scorer.item_to_item.matrix(), dim)
-        return BagScorer(item_table=_table(items), history_table=_table(history))
+        return BagScorer(item_table=_table(items), history_table=_table(history), popularity=scorer.popularity)
     if isinstance(scorer, BagScorer) and scorer.item_table is not None:
         matrix = scorer.item_table.matrix()
         history, items = _cut_product(_history_rows(scorer), matrix, dim)
@@ -35,7 +36,10 @@ def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
     if scorer.vectors:
         vectors = scorer.item_vectors()
         history, items = _cut_product(vectors, vectors, dim)
-        return BagScorer(item_table=_table(items), history_table=_table(history), item_bias=scorer.item_bias)
+        return BagScorer(
+            item_table=_table(items), history_table=_table(history), item_bias=scorer.item_bias,
+            popularity=scorer.popularity,
+        )  # fmt: skip
     raise ConfigError("teacher_svd: the teacher has neither an item-to-item map nor item vectors; nothing can be cut.")
 
 

@@ -33,12 +33,12 @@ def against_cost(
     if not shown:
         return "", ""
     low, high = _range(shown, metric)
-    with _canvas(300) as (figure, axes):
+    with canvas(300) as (figure, axes):
         axes.set_xscale("log")
         xs = [cost(m) or 1.0 for m in shown]
         axes.set_xlim(min(xs) / 2.2, max(xs) * 2.2)
         axes.set_ylim(low, high)
-        _log_ticks(axes, ticks)
+        log_ticks(axes, ticks)
         axes.yaxis.set_major_formatter(lambda value, _: figures.quality(value, 3 if high - low < 0.2 else 2))
         axes.set_xlabel(axis)
         axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
@@ -64,7 +64,7 @@ def by_group(models: Sequence[Entry], kind: str, metric: str) -> str:
     first = models[0].data["groups"][kind]
     width, top = 0.8 / len(models), 0.0
     described = []
-    with _canvas(250) as (figure, axes):
+    with canvas(250) as (figure, axes):
         for at, model in enumerate(models):
             values = [figures.known(group.get(metric)) or 0.0 for group in model.data["groups"][kind]]
             places = [i - 0.4 + width * (at + 0.5) for i in range(len(values))]
@@ -85,7 +85,7 @@ def by_group(models: Sequence[Entry], kind: str, metric: str) -> str:
 
 def differences(rows: Sequence[dict[str, Any]], names: Sequence[str], colours: Sequence[str], metric: str) -> str:
     """Each difference with two standard errors to both sides of it, against zero."""
-    with _canvas(58 + 27 * len(rows)) as (figure, axes):
+    with canvas(58 + 27 * len(rows)) as (figure, axes):
         axes.axvline(0, color=COLOURS["ink"], linewidth=1)
         for at, (row, colour) in enumerate(zip(rows, colours, strict=True)):
             sure = row["beyond_spread"]
@@ -122,7 +122,7 @@ def group_note(group: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _canvas(height: float) -> Iterator[tuple[Figure, Axes]]:
+def canvas(height: float) -> Iterator[tuple[Figure, Axes]]:
     """A figure in the page's type and colours; names from outside are text, never formulas."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -183,7 +183,7 @@ def _name_points(axes: Axes, models: Sequence[Entry], xs: Sequence[float], metri
         )  # fmt: skip
 
 
-def _log_ticks(axes: Axes, text: Callable[[float], str]) -> None:
+def log_ticks(axes: Axes, text: Callable[[float], str]) -> None:
     low, high = axes.get_xlim()
     decades = math.log10(high / low)
     steps = (1,) if decades > 3.2 else (1, 3) if decades > 1.6 else (1, 2, 5)

@@ -16,6 +16,10 @@ _SPLITS = {
     "given": "as given in the log's split column",
     "global_time": "by time: the last interactions of the log are the test",
     "per_user": "a seeded random part of each user's interactions is the test",
+    "ratio": "a part of each user's interactions is the test",
+    "leave_last_n": "each user's last interactions are the test",
+    "random": "interactions drawn at random from the whole log are the test",
+    "user_folds": "people whom training never saw are the test; part of what they used is their history",
 }
 
 
@@ -35,7 +39,7 @@ def findings(report: Report) -> list[str]:
     metric = reading.headline_metric(report)
     told = [_nothing_to_learn(report, metric), _gap(report, metric), _against(report, "student", "teacher_svd", metric)]
     told += [_compressed(report, model, metric) for model in reading.entries(report) if model.role == "compressed"]
-    told += [_baseline(report, metric), _one_seed(report)]
+    told += [_seen(report, metric), _baseline(report, metric), _one_seed(report)]
     return [sentence for sentence in told if sentence]
 
 
@@ -76,12 +80,35 @@ def split_line(report: Report) -> str:
     protocol = report["protocol"]
     parts = [f"Split: {_SPLITS.get(protocol['split'], protocol['split'])}"]
     if protocol.get("test_users") is not None:
-        parts.append(f"{figures.count(protocol['test_users'])} users tested")
+        cold = _cold_users(report)
+        apart = f", {figures.count(cold)} of them with no history, answered with what is popular" if cold else ""
+        parts.append(f"{figures.count(protocol['test_users'])} users tested{apart}")
     if protocol["users_left_out"]:
         parts.append(f"{figures.count(protocol['users_left_out'])} without test items left out")
     number = len(reading.seeds(report))
     parts.append("one seed" if number == 1 else f"means over {number} seeds")
     return "; ".join(parts) + "."
+
+
+def _cold_users(report: Report) -> int:
+    """Test users of whom training knows nothing; the same for every model."""
+    counted = [model.get("groups") for model in report["models"].values()]
+    return max((found["cold"]["users"] for found in counted if found), default=0)
+
+
+def _seen(report: Report, metric: str) -> str | None:
+    """What is lost on people whom training never saw."""
+    student = reading.entry(report, "student")
+    if student is None or not student.data.get("seen_metrics"):
+        return None
+    unseen, seen = student.metric(metric), student.data["seen_metrics"].get(metric)
+    kept = figures.share(unseen, seen)
+    if kept is None:
+        return None
+    return (
+        f"On people whom training never saw the student reaches {figures.percent(kept)} of its {metric_name(metric)} "
+        f"on as many seen people with histories as long ({figures.quality(unseen)} against {figures.quality(seen)})."
+    )
 
 
 def _kept(report: Report, teacher: Entry, student: Entry, metric: str) -> str:

@@ -70,6 +70,7 @@ def _page(report: Report) -> dict[str, Any]:
         "frontiers": _frontiers(models, first),
         "groups": _groups(models, [first, *([second] if second else [])]),
         "cold": _cold(models),
+        "examples": _examples(report),
         "group_note": charts.group_note,
         "differences": _differences(report, models, first),
         "comparisons": report["comparisons"],
@@ -158,6 +159,16 @@ def _cold(models: list[Entry]) -> dict[str, Any] | None:
         return None
     row = having[0].data["groups"]["cold"]
     return {"models": having, "row": row, "metrics": [key for key in row if "@" in key]}
+
+
+def _examples(report: Report) -> list[dict[str, Any]]:
+    """People of the test part, with the lists of those models that are in the report."""
+    shown = []
+    for one in report.get("examples") or []:
+        found = ((reading.entry(report, name), rows) for name, rows in one["lists"].items())
+        lists = [(model, rows) for model, rows in found if model is not None]
+        shown.append({**one, "lists": lists})
+    return [one for one in shown if one["lists"]]
 
 
 def _differences(report: Report, models: list[Entry], metric: str) -> str:

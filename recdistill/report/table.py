@@ -19,15 +19,15 @@ def comparison_table(report: Report) -> str:
     head += ["of teacher"] if teacher else []
     head += ["queries/s", "p50 ms"]
     rows = [_row(model, metrics, teacher) for model in models]
-    lines = [findings.split_line(report), "", *_aligned([head, *rows])]
-    told = [_printable(line, 160) for line in findings.difference_lines(report)]
+    lines = [findings.split_line(report), "", *aligned([head, *rows])]
+    told = [printable(line, 160) for line in findings.difference_lines(report)]
     note = _note(report, models, metrics, told)
     below = [*told, *([note] if note else [])]
     return "\n".join([*lines, "", *below] if below else lines)
 
 
 def _row(model: Entry, metrics: list[str], teacher: Entry | None) -> list[str]:
-    row = [_printable(model.label), *(_measured(model, metric) for metric in metrics), figures.size(model.bytes)]
+    row = [printable(model.label), *(_measured(model, metric) for metric in metrics), figures.size(model.bytes)]
     if teacher:
         row.append(figures.percent(figures.share(model.metric(metrics[0]), teacher.metric(metrics[0]))))
     return [*row, figures.rate(model.rate), figures.milliseconds(model.latency("p50"))]
@@ -50,7 +50,7 @@ def _note(report: Report, models: list[Entry], metrics: list[str], told: list[st
     return f"({PLUS_MINUS}: {', '.join(parts)})" if parts else ""
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
     """Names to the left, numbers to the right, two spaces between, a rule under the head."""
     widths = [max(_width(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
@@ -73,7 +73,7 @@ def _width(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _printable(text: str, longest: int = 28) -> str:
+def printable(text: str, longest: int = 28) -> str:
     """No control characters from a user's file reach the terminal."""
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= longest else text[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"

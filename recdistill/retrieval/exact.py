@@ -11,16 +11,20 @@ different sizes, so items within its error of the cut-off are scored again one b
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
+
 import numpy as np
 
 from recdistill.errors import ConfigError, DataError
 from recdistill.retrieval.scores import Scores, scores_of
 from recdistill.retrieval.selection import MORE, best_of_dense, best_of_few, candidates
+from recdistill.retrieval.threads import share_out
 from recdistill.serving.base import Scorer
 from recdistill.serving.histories import Histories
 
-SCORES_BYTES = 16_000_000
-"""Of the tile of scores; larger ones fall out of the processor's caches."""
+SCORES_BYTES = 8_000_000
+"""Of each thread's tile of scores; larger ones fall out of the processor's caches."""
 
 
 def top_k(
@@ -43,16 +47,19 @@ def top_k(
     items = np.full((len(histories), k), -1, np.int64)
     found = np.full((len(histories), k), -np.inf, np.float32)
     step = max(1, min(batch, SCORES_BYTES // (4 * scorer.n_items), len(histories)))
-    buffer = np.empty((step, scorer.n_items), np.float32)
-    for start in range(0, len(histories), step):
-        part = slice(start, min(start + step, len(histories)))
-        scores = buffer[: part.stop - start]
-        rows = None if user_rows is None else user_rows[part]
-        error = source.fill(scores, histories.take(part), rows)
-        if exclude is not None:
-            seen = exclude.take(part)
-            scores[seen.users, seen.items] = -np.inf
-        items[part], found[part] = _best(source, scores, error, k, tie_order)
+
+    def fill(starts: Iterable[int]) -> None:
+        own, buffer = copy.copy(source), np.empty((step, scorer.n_items), np.float32)
+        for start in starts:
+            part = slice(start, min(start + step, len(histories)))
+            scores = buffer[: part.stop - start]
+            error = own.fill(scores, histories.take(part), None if user_rows is None else user_rows[part])
+            if exclude is not None:
+                seen = exclude.take(part)
+                scores[seen.users, seen.items] = -np.inf
+            items[part], found[part] = _best(own, scores, error, k, tie_order)
+
+    share_out(range(0, len(histories), step), fill)
     items[found == -np.inf] = -1
     return items, found
 

@@ -45,13 +45,17 @@ class Given:
 
 
 class Products:
-    """A scorer with vectors: a matrix product, tile by tile where the decoded item table would be large."""
+    """A scorer with vectors: a matrix product, tile by tile where the decoded item table would be large.
+
+    People of whom nothing is known get the scorer's popularity in its place, where it has one.
+    """
 
     def __init__(self, scorer: Scorer, table: CodedTable) -> None:
         self.scorer, self.table = scorer, table
         n_items, dimension = table.shape
         bias = getattr(scorer, "item_bias", None)
         self.bias = None if bias is None else bias.astype(np.float32)
+        self.popularity = None if scorer.popularity is None else scorer.popularity.astype(np.float32)
         small = table.codec == "fp32" or n_items * dimension * 4 <= TILE_BYTES
         self._decoded = table.matrix() if small else None
         self._rows = n_items if small else max(1, TILE_BYTES // (4 * dimension))
@@ -60,6 +64,7 @@ class Products:
         self._error_per_length = ROUNDING * (dimension + 8) * table.longest_row
         self._error = ROUNDING * 8 * largest_bias
         self._queries = np.zeros((0, dimension), np.float32)
+        self._unknown = np.zeros(0, bool)
 
     def fill(self, out: np.ndarray, histories: Histories, user_rows: np.ndarray | None) -> np.ndarray:
         self._queries = self.scorer.queries(histories, user_rows)
@@ -71,7 +76,11 @@ class Products:
                 np.matmul(self._queries, tile.T, out=part)
         if self.bias is not None:
             out += self.bias
+        if self.popularity is not None:
+            self._unknown = self.scorer.unknown(histories, user_rows)
+            out[self._unknown] = self.popularity
         lengths = np.linalg.norm(self._queries.astype(np.float64), axis=1)
+        # for people who get popularity, whose queries are zero, nothing is rounded
         return np.where(lengths == 0, 0.0, self._error_per_length * lengths + self._error)
 
     def exact(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -83,6 +92,9 @@ class Products:
             queries = self._queries[users[part]].astype(np.float64)
             sums = np.einsum("mkd,md->mk", rows, queries)
             scores[part] = sums if self.bias is None else sums + self.bias[items[part]]
+        if self.popularity is not None:
+            by_popularity = self._unknown[users]
+            scores[by_popularity] = self.popularity[items[by_popularity]]
         return scores
 
     def _item_rows(self, items: np.ndarray) -> np.ndarray:

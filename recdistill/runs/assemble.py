@@ -17,6 +17,7 @@ from recdistill import __version__, artifact, files
 from recdistill.evaluation.agreement import agreement
 from recdistill.evaluation.compare import compare, gap_recovered
 from recdistill.evaluation.evaluator import Evaluation
+from recdistill.evaluation.examples import examples
 from recdistill.evaluation.groups import groups
 from recdistill.runs.evaluations import load_evaluation, write_per_user
 
@@ -55,6 +56,8 @@ def assemble(
             if split.valid is not None:
                 valid = workshop.evaluate(model.steps[0], part, metrics, on="valid").result["metrics"]
             entries[name] = _entry(workshop, model, part, done, tests[name], valid, metrics)
+            if split.seen is not None:
+                entries[name]["seen_metrics"] = _seen(workshop, model, part, metrics)
     return {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -85,6 +88,7 @@ def assemble(
         "models": entries,
         "comparisons": _comparisons(tests, metrics),
         "agreement": _agreements(tests),
+        "examples": _examples(split, tests),
     }
 
 
@@ -129,6 +133,12 @@ def _entry(
     }
 
 
+def _seen(workshop: Workshop, model: Trained, part: Part, metrics: tuple[str, ...]) -> dict[str, float]:
+    """Means over seeds on people whom training saw, each with as long a history as one of the test people."""
+    by_seed = [workshop.evaluate(step, part, metrics, on="seen").result["metrics"] for step in model.steps.values()]
+    return {name: float(np.mean([row[name] for row in by_seed])) for name in metrics}
+
+
 def _comparisons(tests: Mapping[str, Mapping[int, Evaluation]], metrics: tuple[str, ...]) -> list[dict[str, Any]]:
     """Every model against the teacher; the student also against its control, and its codes against it."""
     pairs = [("student", name) for name in ("student_alone", "teacher_svd") if name in tests]
@@ -157,6 +167,13 @@ def _agreements(tests: Mapping[str, Mapping[int, Evaluation]]) -> dict[str, dict
             rows = [agreement(by_seed[seed].items, teacher[seed].items, k) for seed in by_seed]
             found[name] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     return found
+
+
+def _examples(split: Split, tests: Mapping[str, Mapping[int, Evaluation]]) -> list[dict[str, Any]]:
+    """What teacher and student of the first seed recommend to a few people, by title where the log has titles."""
+    features = split.train.item_features
+    titles = None if features is None else features.titles(split.train.items)
+    return examples(split, {name: tests[name][0] for name in ("teacher", "student")}, titles)
 
 
 def _protocol_notes(split: Split, part: Part) -> list[str]:
@@ -226,6 +243,8 @@ def publish(workshop: Workshop, models: Mapping[str, Trained], report: dict[str,
             trained_on=found.config["trained_on"],
             metrics=entry["metrics_by_seed"][0],
             settings=found.config["settings"],
+            titles=found.titles,
+            features=found.config.get("features"),
         )
         entry["artifact"] = f"artifacts/{name}"
     run.publish(models["teacher"].extracts[0].folder / "knowledge", "knowledge")

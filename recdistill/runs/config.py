@@ -9,23 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recdistill.errors import ConfigError
+from recdistill.runs.data_config import DataConfig, FilterConfig, SplitConfig
 from recdistill.settings import assign, from_mapping, read_toml
-
-Hidden = Literal["train", "train+valid"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataConfig:
-    log: str = ""
-    """CSV or Parquet file."""
-    columns: dict[str, str] = field(default_factory=dict)
-    """Our name to the file's: {"user_id": "userId"}."""
-    split_column: str | None = None
-    """Column with train|valid|test or 0|2|1; none: split by time where the log has times, else per user."""
-    history: Hidden = "train"
-    """What a user is made of when test is scored."""
-    exclude: Hidden = "train"
-    """What may not be recommended when test is scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +42,8 @@ class RunConfig:
     """Everything that decides the result of a run, and how it is to be planned."""
 
     data: DataConfig = field(default_factory=DataConfig)
+    filter: FilterConfig = field(default_factory=FilterConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
     teacher: dict[str, Any] = field(default_factory=dict)
     """`kind` (a registered model; default two_tower) and that model's own settings."""
     student: dict[str, Any] = field(default_factory=dict)
@@ -121,12 +108,12 @@ class RunConfig:
     def from_options(cls, options: argparse.Namespace) -> RunConfig:
         """The config file, then the options, then each --set, later ones first in force."""
         values: dict[str, Any] = read_toml(Path(options.config)) if options.config else {}
-        data = values.setdefault("data", {})
-        for name in ("log", "split_column", "history", "exclude"):
-            if getattr(options, name) is not None:
-                data[name] = getattr(options, name)
-        if options.columns:
-            data["columns"] = dict(_pair(part, options.columns) for part in options.columns.split(","))
+        for setting, value in vars(options).items():
+            section, dot, name = setting.partition(".")
+            if dot and value is not None:
+                values.setdefault(section, {})[name] = value
+        if getattr(options, "columns", None):
+            values.setdefault("data", {})["columns"] = parse_columns(options.columns)
         for name in ("seeds", "device", "minutes", "memory"):
             if getattr(options, name) is not None:
                 values[name] = getattr(options, name)
@@ -138,11 +125,12 @@ class RunConfig:
         return from_mapping(cls, values)
 
 
-def _pair(part: str, whole: str) -> tuple[str, str]:
-    ours, equals, yours = part.partition("=")
-    if not equals or not ours or not yours:
-        raise ConfigError(f"--columns {whole!r}: write it as user_id=yours,item_id=yours")
-    return ours.strip(), yours.strip()
+def parse_columns(text: str) -> dict[str, str]:
+    """What --columns says: our name to the log's."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(equals and ours.strip() and yours.strip() for ours, equals, yours in pairs):
+        raise ConfigError(f"--columns {text!r}: write it as user_id=yours,item_id=yours")
+    return {ours.strip(): yours.strip() for ours, _, yours in pairs}
 
 
 def _whole(part: str, whole: str) -> int:

@@ -65,7 +65,7 @@ def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None)
     folder = Run(out)
     with folder.open():
         workshop = Workshop(folder, config.device, progress or NullProgress())
-        split, data = workshop.encode(config.data)
+        split, data = workshop.encode(config)
         metrics, cut = _metrics(config, split)
         plan = _plan(folder, config, split, data, cut)
         settings = {**to_mapping(config), "plan": plan.as_mapping()}

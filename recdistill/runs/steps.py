@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from recdistill import files
 from recdistill.artifact import load as load_artifact
 from recdistill.compression.convert import compress
-from recdistill.data import readers, splits
+from recdistill.data import splits
 from recdistill.evaluation.evaluator import evaluate_scorer
 from recdistill.evaluation.footprint import footprint
 from recdistill.knowledge.extract import fit_temperature
@@ -19,11 +19,14 @@ from recdistill.models.base import Ranker, valid_ndcg
 from recdistill.models.fitted import FittedRanker
 from recdistill.models.registry import MODELS
 from recdistill.models.svd_cut import teacher_svd
-from recdistill.runs.config import DataConfig, DistilConfig
+from recdistill.runs import inputs
+from recdistill.runs.config import DistilConfig, RunConfig
 from recdistill.runs.evaluations import save_evaluation
 from recdistill.runs.run import Done, Run
+from recdistill.settings import to_mapping
 
 if TYPE_CHECKING:
+    from recdistill.data.interactions import HeldOut
     from recdistill.data.splits import Split
     from recdistill.training.progress import Progress
 
@@ -55,6 +58,10 @@ class Part:
     def valid(self) -> Any:
         return self.split.valid if self.choose else None
 
+    def held(self, on: str) -> HeldOut | None:
+        """The held-out part of this name: valid, test, or the seen people beside unseen test people."""
+        return {"valid": self.split.valid, "test": self.split.test, "seen": self.split.seen}[on]
+
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
@@ -64,25 +71,28 @@ class Workshop:
     device: str
     progress: Progress
 
-    def encode(self, data: DataConfig) -> tuple[Split, Done]:
-        """Read, encode and split the log; done again when the file's bytes or the settings change."""
-        log = Path(data.log)
-        readers.check_file(log)
-        settings = {
-            "split_column": data.split_column,
-            "columns": data.columns,
-            "history": data.history,
-            "exclude": data.exclude,
+    def encode(self, config: RunConfig) -> tuple[Split, Done]:
+        """Read, encode, filter and split the log; done again when a file's content or the settings change."""
+        named = inputs.paths(config.data)
+        found = inputs.fingerprints(config)
+        dependent = {
+            "files": found,
+            "names": {part: Path(path).name for part, path in named.items()},
+            "columns": dict(config.data.columns),
+            "split_column": config.data.split_column,
+            "query": config.data.query,
+            "drop_null": config.data.drop_null,
+            "filter": to_mapping(config.filter),
+            "split": to_mapping(config.split),
         }
-        inputs = {"log": files.sha256_of(log), "name": log.name, **settings}
 
         def build(folder: Path) -> dict[str, Any]:
-            read = readers.read_interactions(log, columns=data.columns or None, split_column=data.split_column)
-            split = _without_path(replace(splits.default(read), history=data.history, exclude=data.exclude), log)
+            log = inputs.read_log(config)
+            split = _without_paths(inputs.make_split(log, config), named)
             split.save(folder / "split")
-            return {"log_sha256": inputs["log"], "notes": list(_named(read.notes, log))}
+            return {"log_sha256": found["log"], "notes": list(_named(log.notes, named))}
 
-        done = self.run.step("data", VERSIONS["data"], inputs, build)
+        done = self.run.step("data", VERSIONS["data"], dependent, build)
         return splits.Split.load(done.folder / "split"), done
 
     def fit(self, role: str, kind: str, settings: Mapping[str, Any], part: Part, seed: int) -> Done:
@@ -169,10 +179,10 @@ class Workshop:
         )
 
     def evaluate(self, model: Done, part: Part, metrics: tuple[str, ...], *, on: str) -> Done:
-        """Per-user values and lists of a model on `valid` or `test`; read again with `load_evaluation`."""
+        """Per-user values and lists of a model on the part `on`; read again with `load_evaluation`."""
 
         def build(folder: Path) -> dict[str, Any]:
-            held = part.split.test if on == "test" else part.split.valid
+            held = part.held(on)
             assert held is not None
             found = evaluate_scorer(
                 load_artifact(model.folder / "artifact", verify=False).scorer, part.split, held, metrics=metrics
@@ -201,11 +211,16 @@ class Workshop:
         return {"chosen": model.chosen, "valid": valid}
 
 
-def _without_path(split: Split, log: Path) -> Split:
-    """The log by its file's name: where a person keeps it is nobody's business in a report or an artifact."""
-    train = replace(split.train, source=log.name, notes=_named(split.train.notes, log))
-    return replace(split, train=train, notes=_named(split.notes, log))
+def _without_paths(split: Split, named: Mapping[str, str]) -> Split:
+    """Files by their names: where a person keeps them is nobody's business in a report or an artifact."""
+    source = _named((split.train.source,), named)[0]
+    train = replace(split.train, source=source, notes=_named(split.train.notes, named))
+    return replace(split, train=train, notes=_named(split.notes, named))
 
 
-def _named(notes: tuple[str, ...], log: Path) -> tuple[str, ...]:
-    return tuple(note.replace(str(log), log.name) for note in notes)
+def _named(notes: tuple[str, ...], named: Mapping[str, str]) -> tuple[str, ...]:
+    """Of every path its last part, also of tables that lie beside a log."""
+    folders = {f"{Path(path).parent}/" for path in named.values()} - {"./", "//"}
+    for folder in sorted(folders, key=len, reverse=True):
+        notes = tuple(note.replace(folder, "") for note in notes)
+    return notes

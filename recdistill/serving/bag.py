@@ -17,12 +17,13 @@ from recdistill.tables.codecs import CodedTable
 class BagScorer(Scorer):
     """u = Σ_history weight_i · H_i / n^power + user row; score = scale · u·V_i + bias_i.
 
-    With no history and no user row u is the stranger's vector; without such, zero, and the bias decides.
+    With no history and no user row u is the stranger's vector, or popularity is the score; without either u is zero,
+    and the bias decides.
     """
 
     form: ClassVar[str] = "bag"
     table_fields: ClassVar[tuple[str, ...]] = ("item_table", "history_table", "user_table")
-    array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "stranger")
+    array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "stranger", "popularity")
 
     item_table: CodedTable | None = None
     """V; None where the bias alone ranks."""
@@ -33,6 +34,7 @@ class BagScorer(Scorer):
     item_bias: np.ndarray | None = None
     stranger: np.ndarray | None = None
     """(dimension,) u of a person of whom nothing is known, taken as it is."""
+    popularity: np.ndarray | None = None
     normalize: bool = False
     """Whether u is brought to length 1."""
     history_power: float = 0.0
@@ -40,10 +42,13 @@ class BagScorer(Scorer):
 
     def __post_init__(self) -> None:
         if self.item_table is None:
-            if self.item_bias is None or any(x is not None for x in (self.history_table, self.user_table)):
+            others = (self.history_table, self.user_table, self.stranger, self.popularity)
+            if self.item_bias is None or any(other is not None for other in others):
                 raise DataError("a bag scorer needs an item table, or a bias and no table at all.")
             check_shape("item_bias", self.item_bias.shape, (self.n_items,))
             return
+        if self.stranger is not None and self.popularity is not None:
+            raise DataError("a bag scorer answers strangers by a vector or by popularity; found both.")
         n_items, dimension = self.item_table.shape
         if self.history_table is not None:
             check_shape("history_table", self.history_table.shape, (n_items, dimension))
@@ -82,10 +87,7 @@ class BagScorer(Scorer):
             length = np.sqrt(np.square(users).sum(axis=1, keepdims=True))
             users /= np.where(length == 0, np.float32(1), length)
         if self.stranger is not None:
-            unknown = histories.lengths == 0
-            if self.user_table is not None and user_rows is not None:
-                unknown &= user_rows < 0
-            users[unknown] = self.stranger.astype(np.float32)
+            users[self.unknown(histories, user_rows)] = self.stranger.astype(np.float32)
         return users
 
     def queries(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
@@ -103,4 +105,4 @@ class BagScorer(Scorer):
             np.matmul(self.queries(histories, user_rows), self.item_table.matrix().T, out=scores)
         if self.item_bias is not None:
             scores += self.item_bias.astype(np.float32)
-        return scores
+        return self._with_popularity(scores, histories, user_rows)

@@ -24,6 +24,8 @@ class Scorer(ABC):
     form: ClassVar[str]
     table_fields: ClassVar[tuple[str, ...]] = ()
     array_fields: ClassVar[tuple[str, ...]] = ()
+    whole_fields: ClassVar[tuple[str, ...]] = ()
+    """Arrays that no codec halves."""
 
     @property
     @abstractmethod
@@ -42,6 +44,26 @@ class Scorer(ABC):
     def item_bias(self) -> np.ndarray | None:
         """(n_items,) what is added to every score of an item, where there is such."""
         return None
+
+    @property
+    def popularity(self) -> np.ndarray | None:
+        """(n_items,) the scores of people of whom nothing is known, where the form itself has none for them.
+
+        They are the answer alone: neither a bias is added nor do user vectors say the same.
+        """
+        return None
+
+    def unknown(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
+        """(batch,) bool: who has neither a history nor a row in the user table."""
+        alone = histories.lengths == 0
+        if user_rows is None or not self.table_rows("user_table"):
+            return alone
+        return alone & (np.asarray(user_rows) < 0)
+
+    def _with_popularity(self, scores: np.ndarray, histories: Histories, user_rows: np.ndarray | None) -> np.ndarray:
+        if self.popularity is not None:
+            scores[self.unknown(histories, user_rows)] = self.popularity.astype(np.float32)
+        return scores
 
     @abstractmethod
     def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
@@ -62,7 +84,8 @@ class Scorer(ABC):
     def quantized(self, codec: str) -> Self:
         """The same scorer with its tables in the codec; its small arrays are halved unless the codec is fp32."""
         tables = {name: table.recoded(codec) for name, table in self._tables().items()}
-        small = {name: _small(array, codec, name) for name, array in self._arrays().items()}
+        arrays = {name: array for name, array in self._arrays().items() if name not in self.whole_fields}
+        small = {name: _small(array, codec, name) for name, array in arrays.items()}
         return dataclasses.replace(self, **tables, **small)
 
     def arrays(self) -> dict[str, np.ndarray]:

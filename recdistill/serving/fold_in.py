@@ -16,23 +16,28 @@ from recdistill.tables.codecs import CodedTable
 class FoldInScorer(Scorer):
     """score = u·V_i; u is the user's row, or solves (G + λI + (alpha - 1) Σ_history v v') u = alpha Σ_history v.
 
-    (Hu, Koren and Volinsky, 2008: confidence alpha for what was used, 1 for the rest.)
+    (Hu, Koren and Volinsky, 2008: confidence alpha for what was used, 1 for the rest.) Without a history and a row u is
+    zero, and popularity is the score.
     """
 
     form: ClassVar[str] = "fold_in"
     table_fields: ClassVar[tuple[str, ...]] = ("item_table", "user_table")
-    array_fields: ClassVar[tuple[str, ...]] = ("gram",)
+    array_fields: ClassVar[tuple[str, ...]] = ("gram", "popularity")
+    whole_fields: ClassVar[tuple[str, ...]] = ("gram",)  # a solve magnifies its errors
 
     item_table: CodedTable
     user_table: CodedTable | None = None
     gram: np.ndarray
     """G = V'V, (dimension, dimension) float32, of the item vectors as they were trained"""
+    popularity: np.ndarray | None = None
     regularization: float
     """λ"""
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
         check_shape("gram", self.gram.shape, (self.dimension, self.dimension))
+        if self.popularity is not None:
+            check_shape("popularity", self.popularity.shape, (self.n_items,))
         if self.user_table is not None:
             check_shape("user_table", self.user_table.shape, (len(self.user_table), self.dimension))
 
@@ -52,11 +57,6 @@ class FoldInScorer(Scorer):
     def parameters(self) -> int:
         """Numbers that were learned; the gram matrix follows from them."""
         return super().parameters - self.gram.size
-
-    def quantized(self, codec: str) -> FoldInScorer:
-        """Tables in the codec; the gram matrix stays as it is, since a solve magnifies its errors."""
-        tables = {name: table.recoded(codec) for name, table in self._tables().items()}
-        return FoldInScorer(**tables, gram=self.gram, regularization=self.regularization, alpha=self.alpha)
 
     def user_vectors(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
         users = np.zeros((len(histories), self.dimension), np.float32)
@@ -78,4 +78,5 @@ class FoldInScorer(Scorer):
         return self.item_table.matrix()
 
     def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
-        return self.user_vectors(histories, user_rows) @ self.item_table.matrix().T
+        scores: np.ndarray = self.user_vectors(histories, user_rows) @ self.item_table.matrix().T
+        return self._with_popularity(scores, histories, user_rows)

@@ -14,16 +14,20 @@ from recdistill.tables.codecs import CodedTable
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ItemScorer(Scorer):
-    """score = Σ_history W_i, with W_i the row of the item that was used."""
+    """score = Σ_history W_i, with W_i the row of the item that was used; without a history, popularity."""
 
     form: ClassVar[str] = "item"
     table_fields: ClassVar[tuple[str, ...]] = ("item_to_item",)
+    array_fields: ClassVar[tuple[str, ...]] = ("popularity",)
 
     item_to_item: CodedTable
     """W, (n_items, n_items)"""
+    popularity: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_shape("item_to_item", self.item_to_item.shape, (self.n_items, self.n_items))
+        if self.popularity is not None:
+            check_shape("popularity", self.popularity.shape, (self.n_items,))
 
     @property
     def n_items(self) -> int:
@@ -38,4 +42,4 @@ class ItemScorer(Scorer):
         return self.n_items
 
     def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
-        return bag_sums(self.item_to_item, None, histories)
+        return self._with_popularity(bag_sums(self.item_to_item, None, histories), histories, user_rows)

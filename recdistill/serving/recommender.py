@@ -1,4 +1,4 @@
-"""What a program embeds: an artifact that takes external ids and gives external ids back."""
+"""What a program embeds: an artifact that takes external ids, or titles, and gives external ids back."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from recdistill.serving.base import Scorer
 from recdistill.serving.histories import Histories
 
 Unknown = Literal["skip", "raise"]
+SHOWN = 10
+"""Items that an error names."""
 
 
 class Recommendation(NamedTuple):
@@ -23,19 +25,23 @@ class Recommendation(NamedTuple):
     score: float
     rank: int
     """From 1."""
+    title: str | None = None
+    """Where the artifact knows one."""
 
 
 class Recommender:
     """Answers from arrays that never change, so that threads may share one."""
 
-    def __init__(self, scorer: Scorer, items: Vocab, users: Vocab | None = None) -> None:
-        self.scorer, self.items, self.users = scorer, items, users
+    def __init__(
+        self, scorer: Scorer, items: Vocab, users: Vocab | None = None, titles: artifact.Titles | None = None
+    ) -> None:
+        self.scorer, self.items, self.users, self._titles = scorer, items, users, titles
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = True) -> Recommender:
         """From an artifact; `verify=False` skips the checksums. Raises ArtifactError for anything but a whole one."""
         found = artifact.load(folder, verify=verify)
-        return cls(found.scorer, found.items, found.users)
+        return cls(found.scorer, found.items, found.users, found.titles)
 
     @overload
     def recommend(
@@ -58,7 +64,8 @@ class Recommender:
     ) -> list[Any]:
         """Item ids, best first, none from the history or `exclude`; fewer than k only where fewer are left.
 
-        `user` matters to models with a user table alone. Unknown ids are skipped, or refused with `unknown="raise"`.
+        An entry that is no id may be an item's exact title, where no other item has it. `user` matters to models with a
+        user table alone. Unknown ids are skipped, or refused with `unknown="raise"`.
         With neither a history nor a known user the answer is what the model shows a stranger.
         """
         return self.recommend_batch(
@@ -85,27 +92,57 @@ class Recommender:
         return [self._answer(rows, values, with_scores) for rows, values in zip(items, scores, strict=True)]
 
     def unknown(self, item_ids: Iterable[Any]) -> list[Any]:
-        """Those of the ids that are not in the catalogue."""
+        """Those of the ids (or titles) that are not in the catalogue."""
         given = list(item_ids)
-        return [one for one, row in zip(given, self.items.rows(given), strict=True) if row < 0]
+        return [one for one, row in zip(given, self._rows(given, "item_ids"), strict=True) if row < 0]
+
+    def titles(self, item_ids: Iterable[Any]) -> list[str | None]:
+        """What each item is called; None where that is not known."""
+        rows = self.items.rows(list(item_ids)).tolist()
+        return [self._titles[row] if self._titles is not None and row >= 0 else None for row in rows]
+
+    def find(self, text: str) -> list[tuple[Any, str | None]]:
+        """Ids and titles of the items whose title holds `text`, whatever the case: the nearest to it first.
+
+        A catalogue without titles is searched by its ids.
+        """
+        titles = artifact.Titles.of(map(str, self.items.ids().tolist())) if self._titles is None else self._titles
+        rows = titles.holding(text)
+        ids = self.items.ids(rows).tolist()
+        return list(zip(ids, self.titles(ids), strict=True))
 
     def _answer(self, rows: np.ndarray, scores: np.ndarray, with_scores: bool) -> list[Any]:
         kept = rows >= 0
         ids = self.items.ids(rows[kept]).tolist()
         if not with_scores:
             return ids
-        pairs = zip(ids, scores[kept].tolist(), strict=True)
-        return [Recommendation(item_id, score, rank) for rank, (item_id, score) in enumerate(pairs, 1)]
+        titles = [None if self._titles is None else self._titles[row] for row in rows[kept].tolist()]
+        answers = zip(ids, scores[kept].tolist(), titles, strict=True)
+        return [Recommendation(item, score, rank, title) for rank, (item, score, title) in enumerate(answers, 1)]
 
     def _bags(self, lists: Sequence[Iterable[Any]], what: str, unknown: Unknown) -> Histories:
         given = [_listed(one, what) for one in lists]
         flat = [one for ids in given for one in ids]
         users = np.repeat(np.arange(len(given)), [len(ids) for ids in given])
-        rows = self.items.rows(flat)
+        rows = self._rows(flat, what)
         if unknown == "raise" and (rows < 0).any():
             missing = flat[int(np.argmin(rows))]
             raise DataError(f"{what}: no item {missing!r} among {len(self.items)}. Leave it out, or unknown='skip'.")
         return Histories.from_pairs(users[rows >= 0], rows[rows >= 0], len(given))
+
+    def _rows(self, given: list[Any], what: str) -> np.ndarray:
+        """Rows of ids, and of exact titles where they are no ids; -1 where they are neither."""
+        rows = self.items.rows(given)
+        if self._titles is None:
+            return rows
+        for place in np.flatnonzero(rows < 0).tolist():
+            found = self._titles.rows(given[place]) if isinstance(given[place], str) else []
+            if len(found) > 1:
+                ids = ", ".join(map(repr, self.items.ids(found[:SHOWN]).tolist())) + (", …" if found[SHOWN:] else "")
+                raise DataError(f"{what}: {len(found)} items have the title {given[place]!r}: {ids}. Give one's id.")
+            if found:
+                rows[place] = found[0]
+        return rows
 
     def _user_rows(self, users: Sequence[Any] | None, unknown: Unknown) -> np.ndarray | None:
         if users is None:

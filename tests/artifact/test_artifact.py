@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from recdistill import artifact, files
-from recdistill.artifact.layout import CARD, CHECKED, CHECKSUMS, CONFIG, MODEL, VOCAB
+from recdistill.artifact.layout import CARD, CHECKED, CHECKSUMS, CONFIG, MODEL, TITLES, VOCAB
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ArtifactError, ConfigError
 from recdistill.serving.scorers import BagScorer, FoldInScorer, Histories, ItemScorer, Scorer
@@ -260,6 +260,75 @@ def test_vocabularies_that_do_not_fit_are_not_saved(tmp_path: Path) -> None:
         artifact.save(tmp_path / "x", SCORERS["teacher"], ITEMS, ITEMS, **told)
     with pytest.raises(ConfigError, match="user table of 4 rows, but no user ids were given"):
         artifact.save(tmp_path / "x", SCORERS["teacher"], ITEMS, None, **told)
+    assert list(tmp_path.iterdir()) == []
+
+
+TITLES_OF_ITEMS = [None if i == 4 else f"Fílm {i} | (19{i:02})" for i in range(N_ITEMS)]
+
+
+@pytest.fixture
+def titled(tmp_path: Path) -> Path:
+    features = {"items": {"genre|s": {"kind": "list", "missing": 3, "levels": 18}}, "users": {}}
+    return write(tmp_path / "titled", titles=TITLES_OF_ITEMS, features=features)
+
+
+def test_titles_travel_with_a_model_and_are_no_part_of_its_bytes(titled: Path, folder: Path) -> None:
+    found = artifact.load(titled)
+    assert found.titles is not None and list(found.titles) == TITLES_OF_ITEMS
+    assert found.config["bytes"] == artifact.load(folder).config["bytes"] == artifact.doctor(titled)["bytes"]
+    assert list(json.loads((titled / CHECKSUMS).read_text())) == [*CHECKED, TITLES]
+    assert artifact.doctor(titled)["titles"] == N_ITEMS - 1 and TITLES in artifact.doctor(titled)["files"]
+    again = write(titled.parent / "again", titles=found.titles)
+    assert (again / TITLES).read_bytes() == (titled / TITLES).read_bytes()
+
+
+def test_an_artifact_without_titles_has_none(folder: Path) -> None:
+    assert not (folder / TITLES).exists()
+    assert artifact.load(folder).titles is None and artifact.doctor(folder)["titles"] is None
+    assert "What else was known" not in (folder / CARD).read_text()
+
+
+def test_the_card_tells_what_else_was_known_and_how_much_is_missing(titled: Path) -> None:
+    card = (titled / CARD).read_text()
+    assert "| of items | kind | missing | |\n|---|---|---|---|\n| genre\\|s | list | 3 | 18 levels |" in card
+    assert "of users" not in card
+
+
+def test_titles_that_were_changed_or_taken_away_are_refused(titled: Path) -> None:
+    path = titled / TITLES
+    whole = path.read_bytes()
+    for place in {*range(0, len(whole), max(1, len(whole) // 60)), len(whole) - 1}:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert TITLES in refusal(titled)
+    path.unlink()
+    assert f"{TITLES}: missing" in refusal(titled)
+    path.write_bytes(whole)
+    seal(titled)  # leaves the titles out
+    assert "not as it was written" in refusal(titled)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"bytes": np.zeros(0, np.uint8), "offsets": np.zeros(3, np.int64)}, "2 titles for 30 items"),
+        ({"bytes": np.zeros(0, np.uint8), "offsets": np.zeros(0, np.int64)}, "the offsets do not fit the bytes"),
+        ({"bytes": np.zeros(4, np.uint8), "offsets": np.array([0, 5, 4])}, "the offsets do not fit the bytes"),
+        ({"bytes": np.zeros(4, np.uint8), "offsets": np.array([0, 3])}, "the offsets do not fit the bytes"),
+        ({"bytes": np.zeros(4, np.float32), "offsets": np.array([0, 4])}, "the offsets do not fit the bytes"),
+        ({"bytes": np.full(4, 0xFF, np.uint8), "offsets": np.array([0, 4])}, "the bytes are not UTF-8"),
+        ({"bytes": np.frombuffer("é".encode(), np.uint8), "offsets": np.array([0, 1, 2])}, "lies within a letter"),
+        ({"text": np.zeros(4, np.uint8)}, "stored as 'bytes' and 'offsets'; found"),
+    ],
+)
+def test_titles_that_are_none_are_refused(titled: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    save_file(arrays, titled / TITLES)
+    found = refusal(titled, verify=False)
+    assert TITLES in found and message in found
+
+
+def test_titles_that_do_not_fit_the_items_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="2 titles for 30 items; give one for each, or None for it"):
+        write(tmp_path / "x", titles=["a", "b"])
     assert list(tmp_path.iterdir()) == []
 
 

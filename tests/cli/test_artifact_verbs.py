@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,44 @@ def test_ids_that_are_numbers_are_found_when_they_are_typed(folder: Path, capsys
     captured = capsys.readouterr()
     assert "not in the catalogue" not in captured.err
     assert " 3\n" not in captured.out
+
+
+@pytest.fixture
+def titled(tmp_path: Path) -> Path:
+    scorer = BagScorer(item_bias=np.arange(5, dtype=np.float32))
+    titles = ["Toy Story (1995)", "Heat (1995)", "Heat (1995)", None, "Ran\x1b[31m"]
+    told = {"trained_on": {}, "titles": titles, "kind": "popularity", "name": "model"}
+    return artifact.save(tmp_path / "titled", scorer, Vocab(np.arange(5)), **told)
+
+
+def test_titles_are_printed_beside_ids(titled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recommend", str(titled), "--history", "Toy Story (1995)", "--k", "3"]) == 0
+    captured = capsys.readouterr()
+    assert [line.split(maxsplit=2)[2] for line in captured.out.splitlines()] == ["4  Ran [31m", "3", "2  Heat (1995)"]
+    assert captured.err == ""
+
+
+def test_titles_are_in_the_json(titled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recommend", str(titled), "--k", "5", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["title"] for row in rows][2:] == ["Heat (1995)", "Heat (1995)", "Toy Story (1995)"]
+    assert rows[1] == {"item_id": 3, "title": None, "score": 3.0, "rank": 2}
+
+
+def test_a_title_of_several_items_is_refused_in_one_line(titled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recommend", str(titled), "--history", "Heat (1995)"]) == 2
+    assert "2 items have the title 'Heat (1995)': 1, 2" in capsys.readouterr().err
+
+
+def test_items_are_found_by_their_title(titled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recommend", str(titled), "--find", "heat"]) == 0
+    assert capsys.readouterr().out == "1  Heat (1995)\n2  Heat (1995)\n"
+    assert main(["recommend", str(titled), "--find", "toy", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"item_id": 0, "title": "Toy Story (1995)"}]
+    assert main(["recommend", str(titled), "--find", "solaris"]) == 0
+    assert "no item has 'solaris' in its title" in capsys.readouterr().out
+
+
+def test_what_is_like_an_unknown_title_is_shown(titled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recommend", str(titled), "--history", "toy story", "--k", "1"]) == 0
+    assert "like 'toy story': 0  Toy Story (1995)" in capsys.readouterr().err

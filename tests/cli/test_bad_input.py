@@ -35,7 +35,7 @@ def frame_with(change: Callable[[pd.DataFrame], object]) -> Callable[[], pd.Data
 
 
 FAULTS: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
-    "no such column": (frame_with(lambda f: f.rename(columns={"item_id": "movie"})), "no column 'item_id'"),
+    "no such column": (frame_with(lambda f: f.rename(columns={"item_id": "thing"})), "no column 'item_id'"),
     "null ids": (frame_with(lambda f: f.assign(user_id=f.user_id.where(f.index != 7))), "user_id"),
     "a column of the wrong type": (frame_with(lambda f: f.assign(timestamp="yesterday")), "timestamp"),
     "ids that are fractions": (frame_with(lambda f: f.assign(item_id=np.arange(len(f)) + 0.5)), "item_id"),

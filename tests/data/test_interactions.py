@@ -61,3 +61,5 @@ def test_held_out_columns_must_fit_each_other() -> None:
         HeldOut(np.array([1]), np.array([0, 1]), relevant, np.array([1, 1]))
     with pytest.raises(DataError, match="more known relevant items"):
         HeldOut(np.array([1, 2]), np.array([0, 1]), relevant, np.array([1, 0]))
+    with pytest.raises(DataError, match=r"the histories have the shape \(1, 2\), the relevant items \(2, 2\)"):
+        HeldOut(np.array([1, 2]), np.array([0, 1]), relevant, np.array([1, 1]), relevant[:1])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,10 @@ def test_a_csv_is_read_with_all_that_it_offers(tmp_path: Path) -> None:
     assert log.split.tolist() == [0, 1, 0, 2]
     assert log.times.dtype == np.int64
     assert (log.users.kind, log.items.kind) == ("int64", "utf8")
-    assert log.notes == ("columns read: user_id, item_id, rating, timestamp, split",)
+    assert log.notes == (
+        "columns read: user_id, item_id, rating, timestamp, split",
+        "times: small numbers (50 to 300), taken as an order in time",
+    )
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "pandas", "arrow"])
@@ -127,24 +131,24 @@ def test_repeated_rows_are_counted_and_the_last_by_time_counts() -> None:
     frame = pd.DataFrame(
         {"user_id": [1, 1, 1, 2], "item_id": [5, 5, 6, 5], "timestamp": [9, 3, 1, 1], "rating": [1, 2, 3, 4]}
     )
-    log = read_interactions(frame)
+    log = read_interactions(frame).ordered()
     assert "1 repeated (user, item) rows: the last of each by time is kept" in log.notes
     assert log.unique().values.tolist() == [1, 3, 4]
-    without = read_interactions(frame.drop(columns="timestamp"))
+    without = read_interactions(frame.drop(columns="timestamp")).ordered()
     assert without.unique().values.tolist() == [2, 3, 4]
     assert "the last of each by place in the file is kept" in without.notes[-1]
 
 
 def test_a_pair_in_two_parts_is_no_repetition() -> None:
     frame = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [5, 5, 6], "split": ["train", "test", "train"]})
-    assert not any("repeated" in note for note in read_interactions(frame, split_column="split").notes)
-    assert any("repeated" in note for note in read_interactions(frame).notes)
+    assert not any("repeated" in note for note in read_interactions(frame, split_column="split").ordered().notes)
+    assert any("repeated" in note for note in read_interactions(frame).ordered().notes)
 
 
 TABLES = {
     "no such column": (
-        {"user": [1, 2], "item_id": [1, 2]},
-        r"no column 'user_id'; found \['user', 'item_id'\]\. Pass columns=",
+        {"owner": [1, 2], "item_id": [1, 2]},
+        r"no column 'user_id'; found \['owner', 'item_id'\]\. Pass columns=",
     ),
     "null id": (
         {"user_id": [1, None], "item_id": [1, 2]},
@@ -171,7 +175,7 @@ TABLES = {
     "null time": ({"user_id": [1, 2], "item_id": [1, 2], "timestamp": [1, None]}, "'timestamp' has 1 empty or null"),
     "text time": (
         {"user_id": [1, 2], "item_id": [1, 2], "timestamp": ["x", "y"]},
-        "'x'; it must hold seconds since 1970",
+        "'x' in data row 1; it must hold seconds since 1970",
     ),
     "one user": ({"user_id": [1, 1], "item_id": [1, 2]}, r"only one user \(1\) in 2 rows"),
     "one item": ({"user_id": [1, 2], "item_id": ["x", "x"]}, r"only one item \('x'\) in 2 rows"),
@@ -201,17 +205,20 @@ TEXTS = {
     "nan rating": ("user_id,item_id,rating\n1,2,4\n2,3,nan\n", "column 'rating' holds nan in data row 2"),
     "text time": (
         "user_id,item_id,timestamp\n1,2,soon\n2,3,later\n",
-        "column 'timestamp' holds .*'soon'; it must hold seconds",
+        "column 'timestamp' holds .*'soon' in data row 1; it must hold seconds",
     ),
     "late text time": (
         "user_id,item_id,timestamp\n1,2,5\n2,3,later\n",
         "column 'timestamp' holds .*it must hold seconds",
     ),
     "ragged": ("user_id,item_id\n1,2\n2\n", "Expected 2 columns, got 1"),
-    "tabs": ("user_id\titem_id\n1\t2\n2\t3\n", "seem to be separated by tabs"),
-    "semicolons": ("user_id;item_id\n1;2\n2;3\n", "seem to be separated by semicolons"),
-    "double colons": ("1::2::3\n2::3::3\n", "seem to be separated by '::'"),
-    "no header": ("1,2\n2,3\n", r"no column 'user_id'; found \['1', '2'\]"),
+    "five columns and no header": (
+        "1,2,3,4,5\n2,3,4,5,6\n",
+        "5 columns and no header; say which are which with --columns user_id=column_1,item_id=column_2",
+    ),
+    "one column": ("1\n2\n", "a log has at least user and item|1 columns? and no header"),
+    "two usual names": ("user_id,movie_id,book_id\n1,2,3\n2,3,4\n", "'movie_id' and 'book_id' could both be item_id"),
+    "a second header": ("user_id,item_id\n1,2\nuser_id,item_id\n2,3\n", "data row 2 is the header once more"),
     "two columns of a name": ("user_id,item_id,item_id\n1,2,3\n2,3,4\n", "2 columns are called 'item_id'; keep one"),
     "header only": ("user_id,item_id\n", "no rows below the header"),
     "empty file": ("", "the file is empty"),
@@ -257,8 +264,9 @@ def test_a_split_column_may_be_spelled_in_names_or_numbers(split: list) -> None:
 def test_files_that_cannot_be_a_log_are_refused(tmp_path: Path) -> None:
     for path, message in {
         tmp_path / "none.csv": "no such file",
-        tmp_path: "is a folder",
         csv(tmp_path, "x", "log.xlsx"): "no reader for a file ending in '.xlsx'; known are .csv",
+        csv(tmp_path, "x", "log.tar.gz"): "no reader for a file ending in '.tar.gz'; known are .csv",
+        csv(tmp_path, "x", "shop.sqlite.gz"): "no reader for a file ending in '.sqlite.gz'",
         csv(tmp_path, "PAR1 and then nothing", "log.parquet"): "not a whole Parquet file",
     }.items():
         with pytest.raises(DataError, match=message) as refused:
@@ -272,6 +280,10 @@ def test_settings_that_name_nothing_are_refused() -> None:
         read_interactions(frame, columns={"user": "user_id"})
     with pytest.raises(DataError, match="no column 'splt'"):
         read_interactions(frame, split_column="splt")
+    with pytest.raises(DataError, match="column 'user_id' cannot be both user_id and item_id"):
+        read_interactions(frame, columns={"item_id": "user_id"})
+    with pytest.raises(ConfigError, match="query: only a connection"):
+        read_interactions(frame, query="select 1")
     with pytest.raises(DataError, match="no column 'stars'"):
         read_interactions(frame, columns={"rating": "stars"})
     with pytest.raises(DataError, match="cannot be read from list"):
@@ -280,8 +292,121 @@ def test_settings_that_name_nothing_are_refused() -> None:
         read_interactions(pd.DataFrame({"user_id": [1, 2], "item_id": pd.Series([1, "a"], dtype=object)}))
 
 
+@pytest.mark.parametrize(
+    ("text", "separated"),
+    [
+        ("user_id\titem_id\n1\t2\n2\t3\n", "tabs"),
+        ("user_id;item_id\n1;2\n2;3\n", "semicolons"),
+        ("user_id::item_id\n1::2\n2::3\n", "'::'"),
+    ],
+)
+def test_other_delimiters_than_commas_are_seen_and_said(tmp_path: Path, text: str, separated: str) -> None:
+    log = read_interactions(csv(tmp_path, text))
+    assert rows(log) == [(1, 2, None), (2, 3, None)]
+    assert f"columns are separated by {separated}" in log.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "roles"),
+    [
+        ("1,2\n2,3\n", "user_id = 'column_1', item_id = 'column_2'"),
+        ("1,2,5\n2,3,4\n", "item_id = 'column_2', rating = 'column_3'"),
+        ("1,2,1577836800\n2,3,1577836801\n", "item_id = 'column_2', timestamp = 'column_3'"),
+        ("1,2,2020-01-01\n2,3,2020-01-02\n", "item_id = 'column_2', timestamp = 'column_3'"),
+        ("1,2,5,7\n2,3,4,8\n", "item_id = 'column_2', rating = 'column_3', timestamp = 'column_4'"),
+    ],
+)
+def test_without_a_header_columns_are_taken_by_their_order(tmp_path: Path, text: str, roles: str) -> None:
+    log = read_interactions(csv(tmp_path, text))
+    assert log.n_rows == 2
+    assert any(roles in note for note in log.notes)
+    assert "no header: columns taken by their order" in log.notes
+
+
+def test_without_a_header_columns_can_be_named_all_the_same(tmp_path: Path) -> None:
+    path = csv(tmp_path, "9,1,2\n9,2,3\n")
+    log = read_interactions(path, columns={"user_id": "column_2", "item_id": "column_3"})
+    assert rows(log) == [(1, 2, None), (2, 3, None)]
+
+
+def test_usual_names_are_taken_and_printed(tmp_path: Path) -> None:
+    log = read_interactions(csv(tmp_path, "userId,movieId,stars,ts\n1,4,5,100\n2,5,4,200\n"))
+    assert rows(log) == [(1, 4, 100), (2, 5, 200)]
+    assert log.notes[0] == "columns read: user_id = 'userId', item_id = 'movieId', rating = 'stars', timestamp = 'ts'"
+
+
+def test_a_partition_column_is_used_only_when_it_is_asked_for() -> None:
+    table = pa.table({"user_id": [1, 2], "item_id": [1, 2], "partition": ["train", "test"]})
+    assert read_interactions(table).split is None
+    assert any("a column 'partition' is there and was not used" in note for note in read_interactions(table).notes)
+    assert read_interactions(table, split_column="partition").split.tolist() == [0, 1]
+
+
+NULLS = (
+    "user_id,item_id,rating,timestamp\n1,2,5,100\n,3,4,200\n2,3,,300\n2,NULL,1,400\n3,4,nan,500\n3,5,2,\n4,6,3,600\n"
+)
+
+
+def test_rows_with_something_missing_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = csv(tmp_path, NULLS)
+    with pytest.raises(DataError, match="data row"):
+        read_interactions(path)
+    log = read_interactions(path, drop_null=True)
+    assert rows(log) == [(1, 2, 100), (4, 6, 600)]
+    note = next(note for note in log.notes if "left out" in note)
+    assert note == (
+        "5 rows with something missing were left out: 1 without 'user_id', 1 without 'item_id', "
+        "2 without 'rating', 1 without 'timestamp'"
+    )
+
+
+def test_a_fault_behind_rows_that_were_left_out_says_how_rows_are_counted() -> None:
+    table = pa.table({"user_id": [None, 1, 2], "item_id": [1, 2, 3], "timestamp": [1577836800, 1577836801, 15e10]})
+    with pytest.raises(DataError, match=r"in data row 2.* \(Rows are counted without those that were left out"):
+        read_interactions(table, drop_null=True)
+
+
+def test_missing_values_of_a_frame_are_left_out_too() -> None:
+    frame = pd.DataFrame({"user_id": [1, None, 3], "item_id": ["a", "b", "c"], "rating": [1.0, 2.0, 3.0]})
+    assert rows(read_interactions(frame, drop_null=True)) == [(1, "a", None), (3, "c", None)]
+    with pytest.raises(DataError, match="no row has all of user_id, item_id"):
+        read_interactions(frame.assign(item_id=None), drop_null=True, columns={"item_id": "item_id"})
+
+
+UUIDS = [uuid.UUID(int=number) for number in (3, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "spelled"),
+    [
+        (UUIDS, sorted(map(str, UUIDS))),
+        ([2**70, 5, 7], [str(2**70), "5", "7"]),
+        (pa.array([one.bytes for one in UUIDS], pa.binary(16)), sorted(map(str, UUIDS))),
+        (pa.array([one.bytes for one in UUIDS], pa.uuid()), sorted(map(str, UUIDS))),
+        (pa.array([b"x", b"y", b"x"], pa.binary()), ["x", "y"]),
+        (pa.array([b"xx", b"yy", b"xx"], pa.binary(2)), ["xx", "yy"]),
+        (pa.array([decimal.Decimal(5), decimal.Decimal(7), decimal.Decimal(5)], pa.decimal128(20, 0)), [5, 7]),
+        (pa.array([decimal.Decimal(10**25), decimal.Decimal(7), None], pa.decimal128(30, 0)), [str(10**25), "7"]),
+    ],
+)
+def test_ids_of_unusual_types_become_integers_or_strings(ids: list | pa.Array, spelled: list) -> None:
+    table = pa.table({"user_id": ids, "item_id": [1, 2, 3]}) if isinstance(ids, pa.Array) else None
+    frame = pd.DataFrame({"user_id": pd.Series(ids, dtype=object), "item_id": [1, 2, 3]}) if table is None else table
+    assert read_interactions(frame, drop_null=True).users.ids().tolist() == spelled
+
+
+def test_bytes_that_are_no_text_are_no_ids() -> None:
+    with pytest.raises(DataError, match="column 'user_id' holds bytes that are no UTF-8 text such as"):
+        read_interactions(pa.table({"user_id": pa.array([b"\xff\xfe", b"a"]), "item_id": [1, 2]}))
+
+
+def test_ratings_in_text_are_numbers_where_all_are_spelled_as_such() -> None:
+    table = pa.table({"user_id": [1, 2], "item_id": [1, 2], "rating": ["4.5", "3"]})
+    assert read_interactions(table).values.tolist() == [4.5, 3.0]
+
+
 def test_the_endings_that_are_read_are_registered() -> None:
-    assert {".csv", ".parquet"} <= set(FORMATS)
+    assert {".csv", ".tsv", ".parquet", ".jsonl", ".inter", ".dat", ".data"} <= set(FORMATS)
 
 
 ids = st.integers(0, 5)
@@ -299,7 +424,7 @@ def test_the_order_of_the_file_plays_no_part(tmp_path_factory: pytest.TempPathFa
             f"{user},{item},{time}\n" for user, item, time in order)))
         for order in (table, shuffled)
     ]  # fmt: skip
-    assert rows(logs[0]) == rows(logs[1]) == sorted(table)
+    assert rows(logs[0].ordered()) == rows(logs[1].ordered()) == sorted(table)
     assert {(user, item): time for user, item, time in rows(logs[0].unique())} == latest
 
 

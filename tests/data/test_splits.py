@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recdistill.data import splits
-from recdistill.data.interactions import HeldOut
 from recdistill.data.log import Log
 from recdistill.data.readers import read_interactions
 from recdistill.data.splits import Split
 from recdistill.errors import ConfigError, DataError
+from tests.data.logs import items_of, log_of, same_part, train_pairs, wanted
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
@@ -23,28 +23,6 @@ REAL = Path(__file__).parents[3] / "shared" / "data"
 def read(rows: list[tuple], *names: str) -> Log:
     frame = pd.DataFrame(rows, columns=["user_id", "item_id", *names])
     return read_interactions(frame, split_column="split" if "split" in names else None)
-
-
-def relevant(split: Split, held: HeldOut) -> dict:
-    """User to the items that train knows."""
-    items = split.train.items.ids()
-    return {user: items[held.relevant[at].indices].tolist() for at, user in enumerate(held.user_ids.tolist())}
-
-
-def train_rows(split: Split) -> list[tuple]:
-    train = split.train
-    return list(zip(train.users.ids(train.user_rows).tolist(), train.items.ids(train.item_rows).tolist(), strict=True))
-
-
-def same_part(a: HeldOut | None, b: HeldOut | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return (
-        a.user_ids.tolist() == b.user_ids.tolist()
-        and a.user_rows.tolist() == b.user_rows.tolist()
-        and a.relevant_count.tolist() == b.relevant_count.tolist()
-        and (a.relevant != b.relevant).nnz == 0
-    )
 
 
 GIVEN = [
@@ -56,13 +34,13 @@ GIVEN = [
 
 def test_a_given_split_is_taken_as_it_is_and_its_cold_users_and_items_are_counted() -> None:
     split = splits.given(read(GIVEN, "split"))
-    assert train_rows(split) == [("ann", "x"), ("ann", "y"), ("bob", "w"), ("bob", "z"), ("cat", "x")]
+    assert train_pairs(split) == [("ann", "x"), ("ann", "y"), ("bob", "w"), ("bob", "z"), ("cat", "x")]
     assert split.train.items.ids().tolist() == ["w", "x", "y", "z"]
-    assert relevant(split, split.test) == {"ann": ["z"], "bob": ["z"], "abe": ["y"], "zoe": ["x"]}
-    assert list(relevant(split, split.test)) == ["ann", "bob", "abe", "zoe"]  # known by row, then cold by id
+    assert wanted(split, split.test) == {"ann": ["z"], "bob": ["z"], "abe": ["y"], "zoe": ["x"]}
+    assert list(wanted(split, split.test)) == ["ann", "bob", "abe", "zoe"]  # known by row, then cold by id
     assert split.test.user_rows.tolist() == [0, 1, -1, -1]
     assert split.test.relevant_count.tolist() == [2, 1, 1, 1]
-    assert relevant(split, split.valid) == {"ann": ["w"], "abe": ["z"]}
+    assert wanted(split, split.valid) == {"ann": ["w"], "abe": ["z"]}
     assert split.users_left_out == 1
     notes = " ".join(split.notes)
     assert "2 of 4 test users are not in train (cold)" in notes
@@ -90,23 +68,25 @@ def test_the_default_is_given_then_time_then_per_user() -> None:
     assert splits.default(read(GIVEN, "split")).name == "given"
     assert splits.default(read(many, "timestamp")).name == "global_time"
     assert splits.default(read([row[:2] for row in many])).name == "per_user"
-    assert set(splits.SPLITS) == {"given", "global_time", "per_user"}
+    assert {splits.default_name(read(GIVEN, "split")), splits.default_name(read(many, "timestamp"))} <= set(
+        splits.SPLITS
+    )
 
 
 def test_a_cut_in_time_keeps_equal_times_together() -> None:
     log = read([(user, item, (7 * user + item) // 2) for user in range(10) for item in range(10)], "timestamp")
     split = splits.global_time(log)
     when = {(u, i): t for u, i, t in zip(log.user_rows, log.item_rows, log.times.tolist(), strict=True)}
-    last_train = max(when[pair] for pair in train_rows(split))
-    valid = [when[user, item] for user, items in relevant(split, split.valid).items() for item in items]
-    test = [when[user, item] for user, items in relevant(split, split.test).items() for item in items]
+    last_train = max(when[pair] for pair in train_pairs(split))
+    valid = [when[user, item] for user, items in wanted(split, split.valid).items() for item in items]
+    test = [when[user, item] for user, items in wanted(split, split.test).items() for item in items]
     assert last_train < min(valid) <= max(valid) < min(test)
-    assert len(train_rows(split)) + len(valid) + len(test) == 100
+    assert len(train_pairs(split)) + len(valid) + len(test) == 100
 
 
 def test_the_cuts_lie_where_the_shares_say() -> None:
     split = splits.global_time(read([(time % 2, time, time) for time in range(10)], "timestamp"), valid=0.2, test=0.1)
-    assert sorted(item for _, item in train_rows(split)) == list(range(7))
+    assert sorted(item for _, item in train_pairs(split)) == list(range(7))
     assert split.valid.relevant_count.tolist() == [1, 1]
     assert split.test.user_ids.tolist() == [1]
     assert split.test.relevant_count.tolist() == [1]
@@ -116,18 +96,18 @@ def test_the_cuts_lie_where_the_shares_say() -> None:
 def test_without_a_valid_share_there_is_one_cut() -> None:
     split = splits.global_time(read([(time % 2, time % 5, time) for time in range(10)], "timestamp"), valid=0, test=0.5)
     assert split.valid is None
-    assert train_rows(split) == [(0, 0), (0, 2), (0, 4), (1, 1), (1, 3)]
-    assert relevant(split, split.test) == {0: [1, 3], 1: [0, 2, 4]}
+    assert train_pairs(split) == [(0, 0), (0, 2), (0, 4), (1, 1), (1, 3)]
+    assert wanted(split, split.test) == {0: [1, 3], 1: [0, 2, 4]}
 
 
 def test_a_pair_that_comes_again_after_a_cut_stays_where_it_came_first() -> None:
     first = [(0, "a", 0), (1, "b", 1), (0, "b", 2), (1, "c", 3), (0, "c", 4), (0, "d", 5)]
     valid, test = [(1, "d", 6), (0, "a", 7)], [(1, "d", 8), (1, "a", 9)]
     split = splits.global_time(read(first + valid + test, "timestamp"), valid=0.2, test=0.2)
-    assert train_rows(split) == [(0, "a"), (0, "b"), (0, "c"), (0, "d"), (1, "b"), (1, "c")]
+    assert train_pairs(split) == [(0, "a"), (0, "b"), (0, "c"), (0, "d"), (1, "b"), (1, "c")]
     assert split.train.times.tolist() == [0, 2, 4, 5, 1, 3]
-    assert relevant(split, split.valid) == {1: ["d"]}
-    assert relevant(split, split.test) == {1: ["a"]}
+    assert wanted(split, split.valid) == {1: ["d"]}
+    assert wanted(split, split.test) == {1: ["a"]}
     assert "2 rows after a cut repeat a pair from before it: dropped" in split.notes
 
 
@@ -155,8 +135,8 @@ def test_extreme_shares_leave_a_row_for_each_part() -> None:
 
 def test_the_seed_decides_what_is_drawn() -> None:
     log = read([(user, item) for user in range(20) for item in range(10)])
-    assert train_rows(splits.per_user(log, seed=1)) == train_rows(splits.per_user(log, seed=1))
-    assert train_rows(splits.per_user(log, seed=1)) != train_rows(splits.per_user(log, seed=2))
+    assert train_pairs(splits.per_user(log, seed=1)) == train_pairs(splits.per_user(log, seed=1))
+    assert train_pairs(splits.per_user(log, seed=1)) != train_pairs(splits.per_user(log, seed=2))
 
 
 def test_without_valid_a_share_of_train_chooses_and_test_stays_out_of_sight() -> None:
@@ -180,7 +160,7 @@ def test_without_valid_a_share_of_train_chooses_and_test_stays_out_of_sight() ->
         split.hold_out(share=1)
 
 
-@pytest.mark.parametrize("kind", ["given", "global_time", "per_user", "strings", "hold_out"])
+@pytest.mark.parametrize("kind", ["given", "global_time", "per_user", "strings", "hold_out", "user_folds"])
 def test_a_split_survives_its_folder(tmp_path: Path, kind: str) -> None:
     log = read([(user, item, 5.5 * user + item) for user in range(10) for item in range(user + 2)], "timestamp")
     split = {
@@ -188,6 +168,7 @@ def test_a_split_survives_its_folder(tmp_path: Path, kind: str) -> None:
         "strings": lambda: splits.per_user(read([(f"u{user}", f"ï{item}") for user in range(4) for item in range(5)])),
         "hold_out": lambda: splits.per_user(log, valid=0).hold_out(),
         "global_time": lambda: splits.global_time(log),
+        "user_folds": lambda: splits.user_folds(log, folds=4),
         "per_user": lambda: splits.per_user(log, valid=0),
     }[kind]()
     split.save(tmp_path / "split")
@@ -195,6 +176,7 @@ def test_a_split_survives_its_folder(tmp_path: Path, kind: str) -> None:
     assert back.train.sha256() == split.train.sha256()
     assert same_part(back.valid, split.valid)
     assert same_part(back.test, split.test)
+    assert same_part(back.seen, split.seen)
     assert (back.test is back.valid) == (split.test is split.valid)
     assert (back.name, back.history, back.exclude, back.notes) == (
         split.name,
@@ -218,7 +200,7 @@ def test_a_folder_that_is_not_a_whole_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         Split.load(folder)
     arrays.write_bytes(whole)
-    rest.write_text(text.replace('"schema_version": 1', '"schema_version": 9'))
+    rest.write_text(text.replace('"schema_version": 2', '"schema_version": 9'))
     with pytest.raises(DataError, match="a split of schema 9"):
         Split.load(folder)
     other = splits.given(read([*GIVEN, ("bob", "y", "train")], "split"))
@@ -256,10 +238,198 @@ def test_a_train_part_of_one_user_or_one_item_is_refused(lonely: list) -> None:
 
 
 @pytest.mark.parametrize("shares", [{"valid": -0.1}, {"test": 0}, {"valid": 0.5, "test": 0.5}, {"test": 1.5}])
-@pytest.mark.parametrize("split", ["global_time", "per_user"])
+@pytest.mark.parametrize("split", ["global_time", "per_user", "ratio", "random"])
 def test_shares_that_leave_no_train_are_refused(split: str, shares: dict) -> None:
     with pytest.raises(ConfigError, match=f"{split}: valid="):
         splits.SPLITS[split](read(SMALL, "timestamp"), **shares)
+
+
+def test_the_last_rows_of_each_user_by_time_are_left() -> None:
+    rows = [("ann", "d", 1), ("ann", "a", 4), ("ann", "c", 2), ("ann", "b", 3), ("bob", "b", 7), ("bob", "a", 9)]
+    rows += [("cat", "c", 3), ("cat", "d", 2), ("cat", "a", 1)]
+    split = splits.leave_last_n(log_of(rows, "times"))
+    assert train_pairs(split) == [("ann", "c"), ("ann", "d"), ("bob", "a"), ("bob", "b"), ("cat", "a")]
+    assert split.valid.user_ids.tolist() == split.test.user_ids.tolist() == ["ann", "cat"]
+    assert wanted(split, split.valid) == {"ann": ["b"], "cat": ["d"]}
+    assert wanted(split, split.test) == {"ann": ["a"], "cat": ["c"]}
+    assert (split.history, split.exclude) == ("train+valid", "train+valid")
+    assert split.histories(split.test).toarray().tolist() == [[0, 1, 1, 1], [1, 0, 0, 1]]
+    assert split.histories(split.valid).toarray().tolist() == [[0, 0, 1, 1], [1, 0, 0, 0]]
+    assert "1 users with fewer than 3 rows keep all in train" in split.notes
+    alone = splits.leave_last_n(log_of(rows, "times"), n=2, valid=0)
+    assert alone.valid is None
+    assert wanted(alone, alone.test) == {"ann": ["a", "b"], "cat": ["c", "d"]}
+
+
+def test_a_pair_counts_where_its_user_took_it_first_and_comes_back_in_no_later_part() -> None:
+    first = [("ann", "a", 1), ("ann", "b", 2), ("ann", "c", 3), ("ann", "d", 4), ("bob", "a", 1), ("bob", "b", 2)]
+    again = [("ann", "a", 2), ("ann", "a", 9), ("ann", "c", 8)]
+    split = splits.leave_last_n(log_of(first + again, "times"))
+    assert train_pairs(split) == [("ann", "a"), ("ann", "b"), ("bob", "a"), ("bob", "b")]
+    assert split.train.times.tolist() == [2, 2, 1, 2], "the last row before the cut, not the one of time 9"
+    assert split.valid.relevant_count.tolist() == split.test.relevant_count.tolist() == [1]
+    assert "2 rows after a user's cut repeat a pair from before it: dropped" in split.notes
+
+
+def test_equal_times_are_ordered_by_neither_the_file_nor_the_ids() -> None:
+    rows = [(user, item, 5) for user in range(3) for item in range(40)]
+    last = splits.leave_last_n(log_of(rows, "times"), valid=0, n=8)
+    assert wanted(last, last.test) == wanted(splits.leave_last_n(log_of(rows[::-1], "times"), valid=0, n=8), last.test)
+    assert last.test.relevant_count.tolist() == [8, 8, 8]
+    left = sorted(set(range(40)) - {item for _, item in train_pairs(last)})
+    assert left != list(range(32, 40))
+    assert left != list(range(8))
+    words = [(user, f"item {item}", 5.5) for user, item, _ in rows]
+    assert splits.leave_last_n(log_of(words, "times"), n=8).test.relevant_count.tolist() == [8, 8, 8]
+
+
+def test_a_ratio_by_time_takes_the_last_rows() -> None:
+    rows = [(user, (3 * place + user) % 10, place) for user in range(4) for place in range(10)]
+    split = splits.ratio(log_of(rows, "times"), valid=0.2, test=0.3, by="time")
+    for user in range(4):
+        assert wanted(split, split.test)[user] == sorted((3 * place + user) % 10 for place in (7, 8, 9))
+        assert wanted(split, split.valid)[user] == sorted((3 * place + user) % 10 for place in (5, 6))
+    seeded, alias = splits.ratio(log_of(rows, "times"), seed=2), splits.per_user(log_of(rows, "times"), seed=2)
+    assert train_pairs(seeded) == train_pairs(alias)
+    assert (seeded.name, alias.name) == ("ratio", "per_user")
+
+
+def test_random_rows_are_taken_over_the_whole_log() -> None:
+    log = log_of([(user, item) for user in range(20) for item in range(10)])
+    split = splits.random(log, valid=0.1, test=0.25)
+    assert int(split.test.relevant_count.sum()) == 50
+    assert int(split.valid.relevant_count.sum()) == 20
+    assert split.train.n_rows == 130
+    assert len(set(split.test.relevant_count.tolist())) > 2
+    assert train_pairs(split) == train_pairs(splits.random(log, valid=0.1, test=0.25))
+    assert train_pairs(split) != train_pairs(splits.random(log, valid=0.1, test=0.25, seed=1))
+
+
+@pytest.mark.parametrize("by", ["seed", "time"])
+def test_people_of_a_fold_have_a_history_and_a_held_part_and_no_row_in_train(by: str) -> None:
+    rows = [(user, item, 100 * user + (7 * item) % 31) for user in range(40) for item in range(5 + user % 7)]
+    split = splits.user_folds(log_of([*rows, (99, 0, 1), (99, 1, 2)], "times"), folds=5, fold=4, held=0.4, by=by)
+    assert len(split.test) == len(split.valid) == 8
+    assert 99 in split.train.users.ids()
+    for held in (split.test, split.valid):
+        history, asked = items_of(split, held, held.history), wanted(split, held)
+        for user in held.user_ids.tolist():
+            assert sorted(history[user] + asked[user]) == list(range(5 + user % 7))
+            assert len(asked[user]) == int(0.4 * (5 + user % 7) + 0.5)
+            order = sorted(range(5 + user % 7), key=lambda item: (7 * item) % 31)
+            if by == "time":
+                assert asked[user] == sorted(order[-len(asked[user]) :])
+    assert (split.histories(split.test) != split.test.history).nnz == 0
+    assert (split.excluded(split.test) != split.test.history).nnz == 0
+    assert (replace(split, history="train+valid").histories(split.test) != split.test.history).nnz == 0
+    folds = [splits.user_folds(log_of(rows, "times"), folds=5, fold=fold) for fold in range(5)]
+    assert sorted(user for one in folds for user in one.test.user_ids.tolist()) == list(range(40))
+    assert folds[0].valid.user_ids.tolist() == folds[1].test.user_ids.tolist()
+
+
+def test_seen_people_are_matched_to_the_test_people_by_length_of_history() -> None:
+    draw = np.random.default_rng(0)
+    sizes = draw.integers(3, 60, 300)
+    log = log_of([(user, item) for user, size in enumerate(sizes) for item in draw.permutation(80)[:size].tolist()])
+    split = splits.user_folds(log, folds=10)
+    seen, test = split.seen, split.test
+    assert len(seen) == len(test) == 30
+    assert (seen.user_rows >= 0).all()
+    assert not set(seen.user_ids.tolist()) & set(np.append(test.user_ids, split.valid.user_ids).tolist())
+    lengths = np.sort(np.diff(split.histories(seen).indptr)), np.sort(np.diff(split.histories(test).indptr))
+    assert np.abs(lengths[0] - lengths[1]).max() <= 1
+    assert (split.histories(seen) != split.train.csr()[seen.user_rows]).nnz == 0
+    whole = dict(enumerate(sizes.tolist()))
+    for user, rows, count in zip(seen.user_ids.tolist(), seen.user_rows, seen.relevant_count, strict=True):
+        assert count == max(1, int(0.2 * whole[user] + 0.5))
+        assert split.train.csr()[rows].nnz + count == whole[user]
+    assert "30 seen people are matched to the test people by length of history" in " ".join(split.notes)
+
+
+def test_where_seen_people_are_few_all_of_them_are_taken() -> None:
+    rows = [(user, item) for user in range(9) for item in range(4)] + [(20, 0), (20, 1), (21, 2)]
+    split = splits.user_folds(log_of(rows), folds=3)
+    assert len(split.seen) == 3
+    assert splits.user_folds(log_of(rows[:16] + rows[-3:]), folds=3).seen is not None
+    few = splits.user_folds(log_of(rows[:8] + rows[-3:]), folds=3)
+    assert few.seen is None
+    assert "nobody of train is left to compare the test people with" in few.notes
+
+
+def test_users_without_a_usable_history_are_counted_and_those_with_valid_rows_are_not() -> None:
+    split = splits.given(read(GIVEN, "split"))
+    assert "2 of 4 test users have no usable history: answered with popularity" in split.notes
+    wider = split.hiding(history="train+valid")
+    assert "1 of 4 test users have no usable history: answered with popularity" in wider.notes
+    assert (wider.history, wider.exclude) == ("train+valid", "train")
+    assert sorted(wider.hiding(history="train").notes) == sorted(split.notes)
+
+
+def test_logs_that_were_read_one_by_one_are_one_split() -> None:
+    train = log_of([(1, "x", 3, 5.0), (2, "y", 4, 1.0), (1, "y", 5, 2.0)], "times", "values")
+    test = log_of([("2", "x", 6), ("three", "new", 7)], "times")
+    split = splits.given_logs(train, test)
+    assert train_pairs(split) == [("1", "x"), ("1", "y"), ("2", "y")]
+    assert split.train.times.tolist() == [3, 5, 4]
+    assert split.train.values is None
+    assert split.valid is None
+    assert wanted(split, split.test) == {"2": ["x"], "three": []}
+    assert split.notes[0] == "given by a log for each part"
+    assert "values are left out: test has none" in split.train.notes
+    valid = log_of([(2, "x", 1), (5, "y", 2)], "times")
+    assert wanted(splits.given_logs(train, test, valid), splits.given_logs(train, test, valid).valid) == {
+        "2": ["x"],
+        "5": ["y"],
+    }
+    whole = splits.concatenate({"train": train, "test": valid})
+    assert whole.users.ids().tolist() == [1, 2, 5]
+    assert whole.split.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_logs_that_cannot_be_put_together_are_refused() -> None:
+    log = log_of([(1, 1), (2, 2)])
+    with pytest.raises(ConfigError, match=re.escape("concatenate: no part 'tests'. Did you mean 'test'?")):
+        splits.concatenate({"train": log, "tests": log})
+    with pytest.raises(ConfigError, match="the part 'test' is missing"):
+        splits.concatenate({"train": log})
+    own = replace(log, split=np.array([0, 1], np.int8))
+    with pytest.raises(DataError, match="has a split column of its own"):
+        splits.concatenate({"train": own, "test": log})
+
+
+TIMED = log_of([(user, item, user + item) for user in range(4) for item in range(3)], "times")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("leave_last_n", {"n": 0}, "leave_last_n: n=0; it must be a whole number, at least 1"),
+        ("leave_last_n", {"valid": 0.1}, "leave_last_n: valid=0.1; it must be a whole number, at least 0"),
+        ("ratio", {"by": "rows"}, "ratio: by='rows'; it is 'seed' or 'time'"),
+        ("ratio", {"seed": -1}, "ratio: seed=-1; it must be a whole number"),
+        ("random", {"seed": True}, "random: seed=True"),
+        ("user_folds", {"folds": 2}, "user_folds: folds=2; it must be a whole number, at least 3"),
+        ("user_folds", {"fold": 10}, "user_folds: fold=10; with 10 folds it goes from 0 to 9"),
+        ("user_folds", {"held": 1}, "user_folds: held=1; it must lie between 0 and 1"),
+    ],
+)
+def test_settings_that_no_split_can_have_are_refused(name: str, settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        splits.SPLITS[name](TIMED, **settings)
+
+
+def test_splits_that_the_log_does_not_allow_are_refused_with_a_cure() -> None:
+    timeless = log_of([(user, item) for user in range(4) for item in range(3)])
+    with pytest.raises(DataError, match="leave_last_n needs a timestamp column"):
+        splits.leave_last_n(timeless)
+    with pytest.raises(DataError, match="user_folds needs a timestamp column"):
+        splits.user_folds(timeless, by="time")
+    with pytest.raises(DataError, match="No user has 5 different items; leave fewer"):
+        splits.leave_last_n(TIMED, n=3)
+    with pytest.raises(DataError, match="no rows are left for test"):
+        splits.random(TIMED, test=0.01)
+    with pytest.raises(DataError, match="1 users have the 3 rows that user_folds needs, too few for 3 folds"):
+        splits.user_folds(log_of([(1, 1), (1, 2), (1, 3), (2, 1)]), folds=3)
 
 
 ids = st.integers(0, 7)
@@ -268,7 +438,7 @@ calm = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 
 @calm
-@given(logs, st.sampled_from(["global_time", "per_user"]), st.randoms())
+@given(logs, st.sampled_from(["global_time", "per_user", "leave_last_n", "random"]), st.randoms())
 def test_the_order_of_rows_changes_no_split(rows: list, name: str, random) -> None:
     """Rows that differ in the time alone are told apart by it, so that any order of the file is the same log."""
     shuffled = random.sample(rows, len(rows))
@@ -316,7 +486,7 @@ def test_random_test_items_change_nothing_in_train_valid_or_vocabulary(rows: lis
 
 
 @calm
-@given(logs, st.sampled_from(["global_time", "per_user"]))
+@given(logs, st.sampled_from(["global_time", "per_user", "leave_last_n", "random"]))
 def test_no_pair_is_in_two_parts_and_none_is_lost(rows: list, name: str) -> None:
     try:
         split = splits.SPLITS[name](read(rows, "timestamp"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from recdistill.evaluation.evaluator import evaluate_scorer
 from recdistill.evaluation.groups import groups, history_groups, popularity_groups
@@ -83,6 +85,15 @@ def test_cold_users_and_cold_items_are_counted(found) -> None:
     assert cold["relevant_unknown"] == 3
     assert cold["share_of_relevant"] == 3 / 8
     assert cold["users_with_unknown"] == 2
+
+
+def test_people_with_a_history_of_their_own_are_not_cold(make_split, scorer_of) -> None:
+    split = make_split([[0], [1]], [[1], [0], [2]], 3, user_rows=[-1, -1, -1])
+    history = csr_matrix(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=np.float32))
+    unseen = replace(split, test=replace(split.test, history=history))
+    scorer = scorer_of(np.eye(2, 3))
+    assert groups(evaluate_scorer(scorer, unseen, metrics=["hit@1"]), unseen)["cold"]["users"] == 1
+    assert groups(evaluate_scorer(scorer, split, metrics=["hit@1"]), split)["cold"]["users"] == 3
 
 
 def test_a_log_without_cold_users_gives_null_not_a_number(make_split, scorer_of) -> None:

@@ -8,6 +8,7 @@ from recdistill.errors import ConfigError
 from recdistill.models import ease
 from recdistill.models.base import valid_ndcg
 from recdistill.models.ease import EASE, gram_matrix, item_weights, regularizations
+from recdistill.models.popularity import Popularity
 from recdistill.serving.scorers import Histories
 from tests.models.conftest import draw_log
 
@@ -45,12 +46,13 @@ def test_the_gram_matrix_is_left_as_it_was() -> None:
     np.testing.assert_array_equal(gram, before)
 
 
-def test_scores_are_sums_over_the_history() -> None:
+def test_scores_are_sums_over_the_history_and_popularity_without_one() -> None:
     train = draw_log()
     model = EASE(regularization=5.0).fit(train)
     weights = item_weights(gram_matrix(train.csr()), 5.0)
     scores = model.score(Histories.from_lists([[4, 1], []]))
-    np.testing.assert_allclose(scores, [weights[1] + weights[4], np.zeros(train.n_items)], rtol=1e-5, atol=1e-7)
+    popularity = Popularity().fit(train).score(Histories.empty(1))[0]
+    np.testing.assert_allclose(scores, [weights[1] + weights[4], popularity], rtol=1e-5, atol=1e-7)
 
 
 def test_the_best_of_five_is_chosen_on_valid() -> None:
@@ -94,7 +96,7 @@ def test_a_regularization_lost_in_rounding_is_refused() -> None:
 def test_memory_grows_with_the_square_of_the_catalogue() -> None:
     assert EASE.memory_bytes(41_000) == 3 * 4 * 41_000**2
     model = EASE().fit(draw_log())
-    assert 3 * model.scorer.nbytes == EASE.memory_bytes(model.scorer.n_items)
+    assert 3 * model.scorer.item_to_item.nbytes == EASE.memory_bytes(model.scorer.n_items)
 
 
 def held_out_of(other: Interactions) -> HeldOut:

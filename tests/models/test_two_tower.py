@@ -16,6 +16,7 @@ from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
 from recdistill.models.ease import EASE
 from recdistill.models.popularity import Popularity
+from recdistill.models.registry import MODELS
 from recdistill.models.svd_cut import teacher_svd
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_rules import LogFacts, candidates, plan
@@ -233,6 +234,14 @@ def test_the_svd_cut_of_ease_approaches_ease(log: tuple[Interactions, HeldOut]) 
     gaps = [np.abs(teacher_svd(teacher, dim).score(histories) - teacher.score(histories)).max() for dim in (3, 15, 30)]
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["ease", "als", "svd"])
+def test_the_svd_cut_answers_strangers_as_its_teacher_does(log: tuple[Interactions, HeldOut], kind: str) -> None:
+    teacher = MODELS[kind]().fit(log[0])
+    nobody = Histories.empty(1)
+    np.testing.assert_array_equal(teacher_svd(teacher, 4).score(nobody), teacher.score(nobody))
+    np.testing.assert_array_equal(teacher.score(nobody), Popularity().fit(log[0]).score(nobody))
 
 
 def test_a_teacher_without_an_item_map_cannot_be_cut(log: tuple[Interactions, HeldOut]) -> None:

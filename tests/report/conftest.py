@@ -95,6 +95,15 @@ def comparison(
     }
 
 
+def example(rows: int, *, by_time: bool = True) -> dict[str, Any]:
+    lists = {
+        "teacher": [{"item": "Heat (1995)", "hit": True}, {"item": "Ran (1985)", "hit": False}],
+        "student": [{"item": "Ran (1985)", "hit": False}, {"item": "Amélie (2001)", "hit": False}],
+    }
+    return {"history_rows": rows, "test_rows": 3, "used": ["Alien (1979)", "Jaws"], "by_time": by_time, "lists": lists,
+            "depth": 20, "hits": {"teacher": 2, "student": 0}}  # fmt: skip
+
+
 def full_report() -> dict[str, Any]:
     """Three seeds, a student that gains from its teacher, its int8 form and three baselines."""
     once = {"seeds": [0], "spread": {}, "metrics_by_seed": [metrics(0.2677)]}  # no random start
@@ -179,6 +188,7 @@ def full_report() -> dict[str, Any]:
             "als": {"overlap@20": 0.4712, "rbo": 0.4390},
             "popularity": {"overlap@20": 0.1611, "rbo": 0.1377},
         },
+        "examples": [example(42), example(118), example(1, by_time=False)],
     }
 
 
@@ -309,6 +319,8 @@ def hostile_names() -> dict[str, Any]:
     report["models"]["student"]["label"] = "</svg><script>alert(3)</script> $x_1$"
     report["models"]["<b>mine</b>"] = copy.deepcopy(report["models"]["als"]) | {"kind": 'a" onload="x'}
     report["settings"]["</td><script>alert(4)</script>"] = "<i>"
+    report["examples"][0]["used"] = ["<script>alert(5)</script>"]
+    report["examples"][0]["lists"]["teacher"][0]["item"] = "<img src=x onerror=alert(6)>" + "x" * 300
     report["environment"]["cpu"] = "<b>Intel & co</b>"
     return report
 

@@ -100,7 +100,21 @@ def test_one_seed_is_told(variants: Variants) -> None:
 def test_the_first_line_says_which_split(report: dict[str, Any], split: str, words: str) -> None:
     report["protocol"]["split"] = split
     assert split_line(report).startswith("Split: ") and words in split_line(report)
-    assert "5,914 users tested; 108 without test items left out; means over 3 seeds." in split_line(report)
+    said = "5,914 users tested, 12 of them with no history, answered with what is popular; 108 without test items left out"
+    assert f"{said}; means over 3 seeds." in split_line(report)
+
+
+def test_where_all_test_users_have_a_history_none_is_called_cold(report: dict[str, Any]) -> None:
+    for model in report["models"].values():
+        model["groups"]["cold"]["users"] = 0
+    assert "5,914 users tested; 108" in split_line(report)
+
+
+def test_what_is_kept_on_unseen_people_is_told_where_it_was_measured(report: dict[str, Any]) -> None:
+    assert not any("never saw" in sentence for sentence in findings(report))
+    student = report["models"]["student"]
+    student["seen_metrics"] = {name: value / 0.9 for name, value in student["metrics"].items()}
+    assert any("never saw the student reaches 90.0 %" in sentence for sentence in findings(report))
 
 
 def test_seeds_that_disagree_are_said_to(variants: Variants) -> None:

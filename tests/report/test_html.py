@@ -89,6 +89,8 @@ def test_names_from_files_stay_text(variants: Variants) -> None:
         "</svg><script>alert(3)</script> $x_1$",
         "{{ 7 * 7 }} ${evil}$",
         "<b>mine</b>",
+        "<script>alert(5)</script>",
+        "<img src=x onerror=alert(6)>",
     ):
         assert name in page.text
 
@@ -131,6 +133,27 @@ def test_no_section_for_what_is_not_there(variants: Variants) -> None:
     bare = html.render(variants["bare"]())
     assert "Agreement with the teacher" not in bare and "more than chance" not in bare
     assert "Nothing was cut." in bare
+
+
+def test_people_are_shown_by_what_they_used_with_hits_marked(report: dict[str, Any]) -> None:
+    text = html.render(report)
+    page = Page(text).text
+    assert "A person with 42 rows who took 3 in the test part" in page and "A person with 1 row who" in page
+    assert page.count("Used last") == 2 and page.count("Used, among others") == 1
+    assert text.count('class="hit">Heat (1995)<span aria-hidden="true"> ✓') == 3
+    assert "<li>Ran (1985)</li>" in text
+    assert page.count("teacher: 2 of 3 in its first 20") == page.count("student: 0 of 3 in its first 20") == 3
+
+
+def test_an_older_report_has_no_examples(report: dict[str, Any]) -> None:
+    del report["examples"]
+    assert "By example" not in html.render(report)
+
+
+def test_an_example_of_a_model_that_is_not_in_the_report_is_left_out(report: dict[str, Any]) -> None:
+    for one in report["examples"]:
+        one["lists"] = {"gone": one["lists"]["teacher"]}
+    assert "By example" not in html.render(report)
 
 
 def test_what_was_dropped_and_cut_is_told(report: dict[str, Any]) -> None:

@@ -63,6 +63,9 @@ BROKEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "a comparison without its error": _drop("comparisons", 0, "standard_error"),  # type: ignore[arg-type]
     "a sign that is no yes or no": _set("yes", "comparisons", 0, "seeds_same_sign"),
     "overlap above 1": _set(1.2, "agreement", "student", "overlap@20"),
+    "an example with the id of the person": _set("u17", "examples", 0, "user_id"),
+    "an example of nobody": _set(0, "examples", 0, "history_rows"),
+    "a recommendation that does not say whether it hit": _drop("examples", 0, "lists", "teacher", 0, "hit"),  # type: ignore[arg-type]
     "latency without p99": _set({"p50": 1.0}, "models", "student", "latency_ms"),
     "a group without a name": _drop("models", "student", "groups", "history", 0, "group"),  # type: ignore[arg-type]
 }

@@ -1,3 +1,4 @@
+import dataclasses
 import tracemalloc
 from dataclasses import dataclass
 
@@ -97,6 +98,27 @@ def model(form: str, rng: np.random.Generator, n_items: int = 500) -> Scorer:
         return FoldInScorer(item_table=table, gram=vectors.T @ vectors, regularization=1.0, alpha=4.0)
     bag = BagScorer(item_table=table, history_weight=rng.random(n_items).astype(np.float32), normalize=True, scale=6.0)
     return bag if form == "bag" else bag.quantized(form)
+
+
+@pytest.mark.parametrize("form", ["bag", "int8", "item", "fold_in"])
+@pytest.mark.parametrize("k", [1, 20, 300])
+def test_people_of_whom_nothing_is_known_get_the_most_popular_ties_and_exclusions_included(form: str, k: int) -> None:
+    rng = np.random.default_rng(4)
+    popularity = np.log(rng.integers(1, 40, 500)).astype(np.float32)  # many ties
+    without = model(form, rng)
+    scorer = dataclasses.replace(without, popularity=popularity)  # type: ignore[call-arg]
+    bags = Histories.from_lists([rng.choice(500, 9 * (user % 3), replace=False) for user in range(30)])
+    excluded = Histories.from_lists([rng.choice(500, 40 * (user % 2), replace=False) for user in range(30)])
+    items, found = top_k(scorer, bags, None, k, excluded, batch=7)
+    strangers = np.flatnonzero(bags.lengths == 0)
+    seen = [excluded.take(slice(user, user + 1)).items.tolist() for user in strangers]
+    want = brute_force(np.tile(popularity, (len(strangers), 1)), seen, k, tie_ranks(np.arange(500)))
+    assert items[strangers].tolist() == want
+    assert (found[strangers] == popularity[items[strangers]]).all()
+    others = np.flatnonzero(bags.lengths)
+    again, scores = top_k(without, bags.take(others), None, k, excluded.take(others))
+    np.testing.assert_array_equal(items[others], again)
+    np.testing.assert_array_equal(found[others], scores)
 
 
 @pytest.mark.parametrize("form", ["bag", "int8", "fp16", "item", "fold_in"])

@@ -66,6 +66,52 @@ def test_unknown_ids_are_skipped_or_refused() -> None:
         recommender.recommend([], unknown="drop", k=2)  # type: ignore[call-overload]
 
 
+def with_titles() -> Recommender:
+    """Integer ids; two films are called Heat, one has no title."""
+    titles = ["Alien (1979)", "Heat", "Ran (1985)", None, "Heat"]
+    return Recommender(BagScorer(item_bias=BIAS), Vocab([10, 20, 30, 40, 50]), titles=artifact.Titles.of(titles))
+
+
+def test_titles_come_along_with_scores() -> None:
+    recommender = with_titles()
+    found = recommender.recommend([10], k=3, with_scores=True)
+    assert [(one.item_id, one.title) for one in found] == [(20, "Heat"), (40, None), (30, "Ran (1985)")]
+    assert recommender.titles([30, "10", 40, 99]) == ["Ran (1985)", "Alien (1979)", None, None]
+    assert trained().titles([10]) == [None]
+
+
+def test_an_item_may_be_named_by_its_title() -> None:
+    recommender = with_titles()
+    assert recommender.recommend(["Ran (1985)"], k=2) == recommender.recommend([30], k=2) == [20, 40]
+    assert recommender.recommend([10], k=2, exclude=["Ran (1985)", 20]) == [40, 50]
+    assert recommender.unknown(["Ran (1985)", "ran (1985)", 30, 31]) == ["ran (1985)", 31]
+    assert recommender.recommend(["ran (1985)"], k=2) == recommender.recommend(k=2)
+
+
+def test_a_title_of_several_items_is_refused_with_their_ids() -> None:
+    with pytest.raises(DataError, match=r"history: 2 items have the title 'Heat': 20, 50. Give one's id."):
+        with_titles().recommend(["Heat"])
+    many = Recommender(
+        BagScorer(item_bias=np.zeros(20, np.float32)), Vocab(range(20)), titles=artifact.Titles.of(["X"] * 20)
+    )
+    with pytest.raises(DataError, match=r"20 items have the title 'X': 0, 1, .*, 9, …\. Give"):
+        many.recommend(["X"])
+
+
+def test_an_id_goes_before_a_title_of_the_same_spelling() -> None:
+    recommender = Recommender(BagScorer(item_bias=BIAS[:3]), Vocab(["1984", "b", "c"]),
+                              titles=artifact.Titles.of(["Brazil", "1984", "Ran"]))  # fmt: skip
+    assert recommender.recommend(["1984"], k=2) == ["b", "c"]
+
+
+def test_items_are_found_by_a_part_of_their_title() -> None:
+    recommender = with_titles()
+    assert recommender.find("EA") == [(20, "Heat"), (50, "Heat")]
+    assert recommender.find("a") == [(10, "Alien (1979)"), (20, "Heat"), (30, "Ran (1985)"), (50, "Heat")]
+    assert recommender.find("ran (1985)") == [(30, "Ran (1985)")] and recommender.find("solaris") == []
+    assert by_popularity().find("am") == [("Amélie (2001)", None)]
+
+
 def test_a_repeated_item_counts_once() -> None:
     recommender = trained()
     assert recommender.recommend([10, 20, 10]) == recommender.recommend([20, 10])

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,6 +37,12 @@ SCORERS: dict[str, Scorer] = {
     "fold in": FoldInScorer(item_table=CodedTable.of(ITEMS), gram=ITEMS.T @ ITEMS, regularization=1.0, alpha=3.0),
     "fold in with users": FoldInScorer(item_table=CodedTable.of(ITEMS), user_table=CodedTable.of(matrix(N_USERS, DIM)),
                                        gram=ITEMS.T @ ITEMS, regularization=1.0),
+    "bag and popularity": bag(item_bias=matrix(N_ITEMS), user_table=CodedTable.of(matrix(N_USERS, DIM)),
+                              popularity=matrix(N_ITEMS)),
+    "item and popularity": ItemScorer(item_to_item=CodedTable.of(matrix(N_ITEMS, N_ITEMS)), popularity=matrix(N_ITEMS)),
+    "fold in and popularity": FoldInScorer(
+        item_table=CodedTable.of(ITEMS), user_table=CodedTable.of(matrix(N_USERS, DIM)), gram=ITEMS.T @ ITEMS,
+        regularization=1.0, popularity=matrix(N_ITEMS)),
 }  # fmt: skip
 every_scorer = pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS)
 USER_ROWS = np.array([3, -1, 0, 8, -1, 1, 2, 4, 5])
@@ -57,7 +65,7 @@ def test_a_bag_scorer_is_the_formula_that_it_documents() -> None:
 
 @pytest.mark.parametrize("name", [name for name, scorer in SCORERS.items() if scorer.vectors])
 def test_scores_are_products_of_vectors_where_there_are_vectors(name: str) -> None:
-    scorer, given = SCORERS[name], histories()
+    scorer, given = SCORERS[name], Histories.from_lists([[user, user + 9] for user in range(N_USERS)])
     users, items = scorer.user_vectors(given, USER_ROWS), scorer.item_vectors()
     assert users.shape == (N_USERS, scorer.dimension)
     assert items.shape == (N_ITEMS, scorer.dimension)
@@ -71,8 +79,24 @@ def test_scores_are_float32_and_finite_even_without_a_history(scorer: Scorer) ->
     assert scores.shape == (2, N_ITEMS)
     assert scores.dtype == np.float32
     assert np.isfinite(scores).all()
-    bias = getattr(scorer, "item_bias", None)
-    np.testing.assert_array_equal(scores[0], np.zeros(N_ITEMS) if bias is None else bias)
+    want = next((x for x in (scorer.popularity, scorer.item_bias) if x is not None), np.zeros(N_ITEMS))
+    np.testing.assert_array_equal(scores[0], want)
+
+
+@pytest.mark.parametrize("name", [name for name in SCORERS if "popularity" in name and name != "popularity"])
+def test_popularity_answers_those_of_whom_nothing_is_known_and_changes_nobody_else(name: str) -> None:
+    scorer, given = SCORERS[name], Histories.from_lists([[], [3, 5], [], []])
+    rows = np.array([-1, -1, 2, -1])
+    without = dataclasses.replace(scorer, popularity=None)  # type: ignore[call-arg]
+    known = [1, 2] if scorer.table_rows("user_table") else [1]
+    scores = scorer.score(given, rows)
+    np.testing.assert_array_equal(scores[known], without.score(given, rows)[known])
+    for user in set(range(4)) - set(known):
+        np.testing.assert_array_equal(scores[user], scorer.popularity)
+    assert scorer.nbytes - without.nbytes == 4 * N_ITEMS
+    assert scorer.quantized("int8").popularity.dtype == np.float16  # type: ignore[union-attr]
+    old = scorer_from_arrays(without.config(), without.arrays())
+    assert old.popularity is None, "an artifact from before there was popularity is read"
 
 
 @every_scorer
@@ -237,6 +261,11 @@ def test_arrays_of_other_shapes_are_refused() -> None:
         ItemScorer(item_to_item=table)
     with pytest.raises(DataError, match="needs an item table, or a bias"):
         BagScorer()
+    for scorer in ("bag and popularity", "item and popularity", "fold in and popularity"):
+        with pytest.raises(DataError, match=r"popularity must have the shape \(40,\), found \(39,\)"):
+            dataclasses.replace(SCORERS[scorer], popularity=np.zeros(39, np.float32))  # type: ignore[call-arg]
+    with pytest.raises(DataError, match="answers strangers by a vector or by popularity; found both"):
+        bag(stranger=np.zeros(DIM, np.float32), popularity=np.zeros(N_ITEMS, np.float32))
 
 
 def test_rows_outside_the_tables_are_refused() -> None:

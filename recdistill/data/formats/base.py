@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class Source(ABC):
@@ -16,10 +20,24 @@ class Source(ABC):
     names: list[str]
     typed: bool = True
     """False where everything is text, so that an id 12 is spelled "12"."""
+    notes: tuple[str, ...] = ()
+    """What was decided on the way, for people: delimiter, header, encoding, compression, member of an archive."""
+    roles: Mapping[str, str] = EMPTY
+    """What the format itself knows: role (user_id, rating, ...) to column name."""
+    side: Mapping[str, Source] = EMPTY
+    """Tables that lie beside the log: "items", "users"."""
+    kinds: Mapping[str, str] = EMPTY
+    """Column name to the kind that the format gives it ("token", "token_seq", "float", "float_seq")."""
+    headed: bool = True
+    """False where the names are made up (column_1, ...) since the table has none."""
 
     @abstractmethod
     def columns(self, wanted: Mapping[str, str]) -> dict[str, pa.ChunkedArray]:
         """`wanted` maps what a column is (user_id, rating, ...) to its name; what comes back has the same keys."""
+
+    def table(self) -> pa.Table:
+        """Every column, with the types that the format gives or that the text suggests."""
+        return pa.table(self.columns({name: name for name in self.names}))
 
     def fault_in_names(self) -> str:
         """Why the names look wrong, as the end of an error message; empty where they do not."""

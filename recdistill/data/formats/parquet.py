@@ -1,38 +1,106 @@
-"""Parquet files."""
+"""Parquet: a file, or a folder of files, partitioned (`year=2020/…`) or not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import dataset, parquet
 
 from recdistill.data.formats.base import Source
+from recdistill.data.formats.raw import Raw
 from recdistill.errors import DataError
 
 T = TypeVar("T")
+ENDINGS = (".parquet", ".pq")
 
 
 class Parquet(Source):
     """One file; only the columns that are wanted are read."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.where = path, str(path)
-        self.names = _whole(path, lambda: parquet.read_schema(path)).names
+    def __init__(self, raw: Raw) -> None:
+        self.raw, self.where, self.notes = raw, raw.where, raw.notes
+        self.names = _whole(self.where, lambda: parquet.ParquetFile(self._file()).schema_arrow).names
 
     def columns(self, wanted: Mapping[str, str]) -> dict[str, pa.ChunkedArray]:
-        names = list(wanted.values())
-        table = _whole(self.path, lambda: parquet.ParquetFile(self.path).read(columns=names))
+        table = _whole(self.where, lambda: self._read(list(dict.fromkeys(wanted.values()))))
         return {role: table[name] for role, name in wanted.items()}
 
+    def _file(self) -> Path | pa.BufferReader:
+        plain = self.raw.path is not None and self.raw.compression is None
+        return self.raw.path if plain else pa.BufferReader(self.raw.buffer())
 
-def _whole(path: Path, read: Callable[[], T]) -> T:
+    def _read(self, names: list[str]) -> pa.Table:
+        table = parquet.ParquetFile(self._file(), page_checksum_verification=True).read(columns=names)
+        table.validate()
+        return table
+
+
+class ParquetFolder(Source):
+    """Files with the same columns, in the order of their names; the partitions' columns come from the folders."""
+
+    def __init__(self, path: Path, files: Sequence[Path]) -> None:
+        self.path, self.where = path, str(path)
+        self.schema = self._one_schema(files)
+        self.dataset = _whole(self.where, lambda: self._dataset(files))
+        self.names = self.dataset.schema.names
+        self.notes = (f"{len(files):,} Parquet {'file' if len(files) == 1 else 'files'}",)
+
+    def columns(self, wanted: Mapping[str, str]) -> dict[str, pa.ChunkedArray]:
+        table = _whole(self.where, lambda: self.dataset.to_table(columns=list(dict.fromkeys(wanted.values()))))
+        return {role: table[name] for role, name in wanted.items()}
+
+    def _dataset(self, files: Sequence[Path]) -> dataset.Dataset:
+        """Partition columns are those of the folders; the files' own win where both have one."""
+        parts = dataset.partitioning(flavor="hive")
+        found = dataset.dataset([str(file) for file in files], format="parquet", partitioning=parts)
+        folders = [field for field in found.schema if field.name not in self.schema.names]
+        schema = pa.schema([*self.schema, *folders])
+        return dataset.dataset([str(file) for file in files], schema=schema, format="parquet", partitioning=parts)
+
+    def _one_schema(self, files: Sequence[Path]) -> pa.Schema:
+        schemas = {file: _schema(file) for file in files}
+        first, one = next(iter(schemas.items()))
+        for file, other in schemas.items():
+            if set(other.names) != set(one.names):
+                odd = sorted(set(other.names) ^ set(one.names))
+                raise DataError(
+                    f"{self.where}: its files have different columns: {odd[0]!r} is in one of {first.name} and "
+                    f"{file.name} alone. Give one of the files, or write them again with the same columns."
+                )
+        try:
+            plain = [schema.remove_metadata() for schema in schemas.values()]
+            return pa.unify_schemas(plain, promote_options="permissive")
+        except pa.ArrowException as fault:
+            what = " ".join(str(fault).split())
+            raise DataError(
+                f"{self.where}: its files have columns of different types: {what[:200]}. Write them with one type."
+            ) from None
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """Those in `folder` and below, by name; what begins with `.` or `_` is left alone, as everywhere."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    return sorted(path for path in found if not any(part[0] in "._" for part in path.relative_to(folder).parts))
+
+
+def are_one(files: Sequence[Path]) -> bool:
+    """Whether files are meant as one table: parts in folders, or all with the same columns."""
+    beside = len({file.parent for file in files}) == 1
+    return not beside or len({frozenset(_schema(file).names) for file in files}) == 1
+
+
+def _schema(file: Path) -> pa.Schema:
+    return _whole(str(file), lambda: parquet.read_schema(file))
+
+
+def _whole(where: str, read: Callable[[], T]) -> T:
     try:
         return read()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as fault:
+    except (pa.ArrowException, OSError, ValueError) as fault:
         if isinstance(fault, OSError) and fault.errno:
             raise  # the disk's fault, not the file's
         what = " ".join(str(fault).split())
-        raise DataError(f"{path}: not a whole Parquet file: {what[:200]}. Write it again.") from None
+        raise DataError(f"{where}: not a whole Parquet file: {what[:200]}. Write it again.") from None

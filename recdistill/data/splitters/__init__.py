@@ -1,0 +1,1 @@
+"""Ways to split a log, each a function of the log and its own settings; `recdistill.data.splits` knows them by name."""
