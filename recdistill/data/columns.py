@@ -95,9 +95,12 @@ def _by_dictionary(column: pa.ChunkedArray, at: str, typed: bool) -> tuple[Vocab
 
 def _distinct(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """The distinct values in the order of their first rows, and int32 places in it."""
-    encoded = column.dictionary_encode().unify_dictionaries()
+    encoded = column.dictionary_encode()
     if not encoded.num_chunks:
         return pa.array([], column.type), np.empty(0, dtype=np.int32)
+    first = encoded.chunk(0).dictionary
+    if not all(chunk.dictionary.equals(first) for chunk in encoded.chunks):  # one call gives one dictionary to all
+        encoded = encoded.unify_dictionaries()
     rows = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
     return encoded.chunk(0).dictionary, rows
 
