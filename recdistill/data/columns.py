@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.data.chunks import gathered
 from recdistill.data.log import SPLIT_NAMES
 from recdistill.data.vocab import Vocab
 from recdistill.errors import DataError
@@ -33,7 +35,7 @@ def encode_ids(column: pa.ChunkedArray, at: str, *, typed: bool = True) -> tuple
 
 def ratings(column: pa.ChunkedArray, at: str) -> np.ndarray:
     """float32; every one of them finite."""
-    return _numbers(_without_nulls(column, at), at, "numbers").astype(np.float32, copy=False)
+    return _numbers(_without_nulls(column, at), at, "numbers", np.float32)
 
 
 def split_parts(column: pa.ChunkedArray, at: str) -> np.ndarray:
@@ -174,17 +176,16 @@ def _has_point(spelled: pa.Array) -> bool:
     return bool(pc.all(pc.match_substring(spelled, ".")).as_py())
 
 
-def _numbers(column: pa.ChunkedArray, at: str, expected: str) -> np.ndarray:
+def _numbers(column: pa.ChunkedArray, at: str, expected: str, dtype: type) -> np.ndarray:
     column = _plain(column)
     kind = column.type
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(f"{at} holds {kind}, such as {column[0].as_py()!r}; it must hold {expected}.")
-    numbers = column.to_numpy()
-    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
-        row = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise DataError(
-            f"{at} holds {numbers[row]} in data row {row + 1:,}; it must be finite. Drop or mend those rows."
-        )
+    numbers, low, high = gathered(column, dtype)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        given = column.to_numpy()
+        row = int(np.flatnonzero(~np.isfinite(given))[0])
+        raise DataError(f"{at} holds {given[row]} in data row {row + 1:,}; it must be finite. Drop or mend those rows.")
     return numbers

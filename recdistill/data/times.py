@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import math
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recdistill.data.chunks import gathered
 from recdistill.data.text_times import SPELLED_NUMBER, parse_text_times
 from recdistill.errors import DataError
 
@@ -38,7 +40,10 @@ def read_times(column: pa.ChunkedArray, at: str) -> tuple[np.ndarray, str]:
         return _from_arrow(column.cast(pa.timestamp("s")), at, "dates")
     if pa.types.is_timestamp(column.type):
         return _from_arrow(column, at, "timestamps")
-    return _from_numbers(_numbers(column, at), at)
+    numbers, low, high = _numbers(column, at)
+    if numbers.dtype.kind == "i" and len(numbers) and _unit_of(low) == _unit_of(high) == 0 and high <= LATEST:
+        return numbers, f"times: {UNITS[0][0]} since 1970, {_day(low)} to {_day(high)} (UTC)"  # without another look
+    return _from_numbers(numbers, at)
 
 
 def _refuse_nulls(column: pa.ChunkedArray, at: str) -> None:
@@ -62,8 +67,8 @@ def _spelled_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(pa.float64())
 
 
-def _numbers(column: pa.ChunkedArray, at: str) -> np.ndarray:
-    """int64 or float64, every one of them finite."""
+def _numbers(column: pa.ChunkedArray, at: str) -> tuple[np.ndarray, float, float]:
+    """int64 or float64, every one of them finite; the least and the largest."""
     kind = column.type
     if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
         column = column.cast(pa.float64())
@@ -74,13 +79,13 @@ def _numbers(column: pa.ChunkedArray, at: str) -> np.ndarray:
     else:
         found = column[0].as_py() if len(column) else None
         raise DataError(f"{at} holds {kind}, such as {found!r}; it must hold {EXPECTED}.")
-    numbers: np.ndarray = column.to_numpy()
-    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+    numbers, low, high = gathered(column, np.int64 if pa.types.is_integer(column.type) else np.float64)
+    if not (math.isfinite(low) and math.isfinite(high)):
         row = int(np.flatnonzero(~np.isfinite(numbers))[0])
         raise DataError(
             f"{at} holds {numbers[row]} in data row {row + 1:,}; it must be finite. Drop or mend those rows."
         )
-    return numbers
+    return numbers, low, high
 
 
 def _from_arrow(column: pa.ChunkedArray, at: str, how: str) -> tuple[np.ndarray, str]:

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from recdistill.training.progress import Progress
 
 VERSIONS = {
-    "data": 1,
-    "teacher": 1,
-    "baseline": 1,
+    "data": 2,
+    "teacher": 2,
+    "baseline": 2,
     "knowledge": 1,
     "student": 1,
     "alone": 1,
-    "teacher_svd": 1,
+    "teacher_svd": 2,
     "compress": 1,
     "evaluate": 1,
     "footprint": 1,

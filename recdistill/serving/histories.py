@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,8 +97,16 @@ def bag_sums(table: CodedTable, weights: np.ndarray | None, histories: Histories
     if len(histories.items) and histories.items.max() >= n_rows:
         raise DataError(f"histories: item row {histories.items.max()} is outside a catalogue of {n_rows} items.")
     decoded = None
-    if len(histories.items) > n_rows and n_rows * columns * 4 <= TILE_BYTES:  # cheaper to decode all rows once
+    if table.codec == "fp32" and weights is None:
+        decoded = table.matrix()
+    elif len(histories.items) > n_rows and n_rows * columns * 4 <= TILE_BYTES:  # cheaper to decode all rows once
         decoded = _weighted(table.matrix(), weights, slice(None))
+    sparse = sys.modules.get("scipy.sparse")
+    if decoded is not None and sparse is not None and len(histories) > 1:
+        # the same additions in the same order, three times as fast; a small process does without scipy
+        ones = np.ones(len(histories.items), np.float32)
+        bags = sparse.csr_matrix((ones, histories.items, histories.indptr), shape=(len(histories), n_rows), copy=False)
+        return np.asarray(bags @ decoded)
 
     def rows(items: np.ndarray) -> np.ndarray:
         return _weighted(table.rows(items), weights, items) if decoded is None else decoded[items]
