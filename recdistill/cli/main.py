@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(options, error, str(error))
     except MemoryError as error:
         return _refuse(options, error, "out of memory; give a smaller --memory, or a smaller teacher.dim with --set")
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise

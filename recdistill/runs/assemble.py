@@ -140,8 +140,8 @@ def _seen(workshop: Workshop, model: Trained, part: Part, metrics: tuple[str, ..
 
 
 def _comparisons(tests: Mapping[str, Mapping[int, Evaluation]], metrics: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Every model against the teacher; the student also against its control, and its codes against it."""
-    pairs = [("student", name) for name in ("student_alone", "teacher_svd") if name in tests]
+    """Every model against the teacher; the student also against what costs less, and its codes against it."""
+    pairs = [("student", name) for name in ("student_alone", "teacher_svd", "popularity") if name in tests]
     pairs += [(name, "student") for name in tests if name.startswith("student_") and name != "student_alone"]
     pairs += [(name, "teacher") for name in tests if name != "teacher"]
     rows = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -109,3 +111,12 @@ def test_the_cache_is_shown_and_cleared(capsys: Capture) -> None:
     assert "Encoded logs: 0 B" in capsys.readouterr().out
     assert main(["data", "cache", "--clear"]) == 0
     assert "Removed: 0 B" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
+    words = [sys.executable, "-m", "recdistill.cli.main", "data", "list", "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 0
