@@ -68,6 +68,8 @@ def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None)
         split, data = workshop.encode(config)
         metrics, cut = _metrics(config, split)
         plan = _plan(folder, config, split, data, cut)
+        for line in (*data.result["notes"], *split.notes, *(f"cut: {what}" for what in plan.cut)):
+            workshop.progress.say(f"- {line}")
         settings = {**to_mapping(config), "plan": plan.as_mapping()}
         with files.whole_file(folder.folder / "config.toml") as path:
             path.write_text(tomli_w.dumps(settings), encoding="utf-8")

@@ -31,6 +31,9 @@ class Progress(Protocol):
     def task(self, name: str, total: int) -> Bar:
         """A bar of `total` steps."""
 
+    def say(self, line: str) -> None:
+        """Something that a person should know before the long work begins."""
+
 
 class _NullBar:
     def __enter__(self) -> Self:
@@ -52,6 +55,9 @@ class NullProgress:
     def task(self, name: str, total: int) -> Bar:
         return _NullBar()
 
+    def say(self, line: str) -> None:
+        return None
+
 
 class _TqdmBar:
     def __init__(self, bar: tqdm) -> None:
@@ -70,7 +76,7 @@ class _TqdmBar:
 
 
 class TqdmProgress:
-    """Bars with time left on standard error; quiet where that is no terminal."""
+    """Bars with time left on standard error, where that is a terminal; what is said stands there in any case."""
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = prefix
@@ -81,3 +87,6 @@ class TqdmProgress:
     def task(self, name: str, total: int) -> Bar:
         label = ": ".join(part for part in (self._prefix, name) if part)
         return _TqdmBar(tqdm(total=total, desc=label, disable=not sys.stderr.isatty(), leave=False, dynamic_ncols=True))
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
