@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recdistill.cli.log_options import add_filter_arguments
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -130,6 +132,7 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop-null", action="store_true", help="leave out rows with an empty id, time or rating")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.add_argument("--out", metavar="PAGE.html", help="draw a page with plots")
+    add_filter_arguments(parser)
 
 
 def _describe(options: argparse.Namespace) -> int:
@@ -152,9 +155,11 @@ def _describe(options: argparse.Namespace) -> int:
 
 
 def _log(options: argparse.Namespace) -> Log:
+    from recdistill.data import filters
     from recdistill.data.readers import read_interactions
     from recdistill.errors import ConfigError
     from recdistill.runs.config import parse_columns
+    from recdistill.runs.inputs import with_tables
 
     if bool(options.file) == bool(options.dataset):
         raise ConfigError("give either FILE or --dataset NAME; recdistill data list names the data sets")
@@ -171,11 +176,9 @@ def _log(options: argparse.Namespace) -> Log:
         query=options.query,
         drop_null=options.drop_null,
     )
-    if options.items or options.users:
-        from recdistill.features import attach
-
-        log = attach(log, items=options.items, users=options.users)
-    return log
+    log = with_tables(log, items=options.items, users=options.users, columns=columns)
+    asked = {name.removeprefix("filter."): value for name, value in vars(options).items() if name.startswith("filter.")}
+    return filters.apply(log, asked)
 
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:

@@ -22,5 +22,8 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         for name, value in found.items():
-            print(f"{name:18} {value}")
+            if isinstance(value, dict):
+                value = ", ".join(f"{key} {inner}" for key, inner in value.items())
+            print(f"{name:18} {'none' if value is None else value}")
+        print("\nOK: every file is as it was written, and the bytes are those that it claims.")
     return 0

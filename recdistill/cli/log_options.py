@@ -24,7 +24,11 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
     log.add_argument("--items", dest="data.items", metavar="FILE", help="table of what is known of items, by item_id")
     log.add_argument("--users", dest="data.users", metavar="FILE", help="the same of users, by user_id")
     log.add_argument(
-        "--drop-null", dest="data.drop_null", action="store_true", default=None, help="leave out rows with an empty id"
+        "--drop-null",
+        dest="data.drop_null",
+        action="store_true",
+        default=None,
+        help="leave out rows with an empty id, time or rating",
     )
     log.add_argument(
         "--no-cache", dest="data.cache", action="store_false", default=None, help="do not keep the encoded log"

@@ -50,6 +50,8 @@ def column_notes(source: Source, wanted: Wanted, split_column: str | None) -> tu
     split = next((name for name in unused if name.lower() in SPLITS), None)
     if split_column is None and split is not None:
         notes.append(f"a column {split!r} is there and was not used; name it as the split column to use it")
+    if "timestamp" not in wanted.names and unused:
+        notes.append("no column of times was recognised; if there is one, name it as timestamp to split by time")
     return tuple(notes)
 
 

@@ -109,7 +109,9 @@ def _from_numbers(numbers: np.ndarray, at: str) -> tuple[np.ndarray, str]:
     unit, ticks = UNITS[place]
     times = _divided(numbers, ticks)
     _refuse_far(times, numbers, at, unit)
-    return times, f"times: {unit} since 1970, {_range(times)}"
+    zeros = int((numbers == 0).sum())
+    also = f"; {zeros:,} rows have the time 0, taken as 1970" if zeros else ""
+    return times, f"times: {unit} since 1970, {_range(times)}{also}"
 
 
 def _unit_of(size: float) -> int | None:

@@ -33,7 +33,7 @@ class Comparison:
     @property
     def seeds_same_sign(self) -> bool:
         """Every seed's difference is above 0, or every one below; one seed agrees with itself."""
-        return all(d > 0 for d in self.by_seed) or all(d < 0 for d in self.by_seed)
+        return len(self.by_seed) == 1 or all(d > 0 for d in self.by_seed) or all(d < 0 for d in self.by_seed)
 
     @property
     def beyond_spread(self) -> bool:

@@ -26,12 +26,8 @@ def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
     if isinstance(scorer, BagScorer) and scorer.item_table is not None:
         matrix = scorer.item_table.matrix()
         history, items = _cut_product(_history_rows(scorer), matrix, dim)
-        stranger = scorer.stranger
-        if stranger is not None:  # the vector of the cut model that scores most like the teacher's
-            stranger = np.linalg.lstsq(items, matrix @ stranger.astype(np.float32), rcond=None)[0].astype(np.float32)
         return dataclasses.replace(
             scorer, item_table=_table(items), history_table=_table(history), user_table=None, history_weight=None,
-            stranger=stranger,
         )  # fmt: skip
     if scorer.vectors:
         vectors = scorer.item_vectors()

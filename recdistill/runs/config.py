@@ -85,6 +85,12 @@ class RunConfig:
             raise ConfigError(
                 "student.user_id = true: the student of a run serves people it has never seen; leave it out"
             )
+        own = "split_column" if self.data.split_column else "test_log" if self.data.test_log else None
+        if own and self.split.name not in (None, "given"):
+            raise ConfigError(
+                f"split.name = {self.split.name!r} and data.{own} = {getattr(self.data, own)!r}: a log is split in one "
+                "way; leave one of them out"
+            )
         self.model("teacher")
         self.model("student")
 

@@ -39,7 +39,7 @@ class DataConfig:
         if self.dataset and self.log:
             raise ConfigError(f"data.dataset = {self.dataset!r} and data.log = {self.log!r}: give one of them")
         if self.valid_log and not self.test_log:
-            raise ConfigError("data.valid_log without data.test_log: give the test rows' file too")
+            raise ConfigError("data.valid_log (--valid) without data.test_log (--test): give the test rows' file too")
         if self.test_log and self.split_column:
             raise ConfigError("data.test_log and data.split_column: the files are the split; leave the column out")
 

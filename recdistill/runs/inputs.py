@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +57,21 @@ def read_log(config: RunConfig) -> Log:
     if "test" in named:
         parts = {"train": log} | {part: _read(data, named[part], None) for part in ("valid", "test") if part in named}
         log = splits.concatenate(parts)
-    if data.items or data.users:
-        from recdistill.features import attach
-
-        log = attach(log, items=data.items, users=data.users)
+    log = with_tables(log, items=data.items, users=data.users, columns=data.columns)
     return filters.apply(log, config.filter.settings())
+
+
+def with_tables(log: Log, *, items: str | None, users: str | None, columns: Mapping[str, str]) -> Log:
+    """The log with its side tables; a name that its id column was given counts for them too, where they have it."""
+    from recdistill.features import attach, read_features
+
+    tables = {}
+    for side, of, path in (("items", "item", items), ("users", "user", users)):
+        if path:
+            table, role = open_source(path), f"{of}_id"
+            name = columns.get(role)
+            tables[side] = read_features(table, of=of, columns={role: name} if name in table.names else None)  # type: ignore[arg-type]
+    return attach(log, **tables) if tables else log
 
 
 def make_split(log: Log, config: RunConfig) -> Split:

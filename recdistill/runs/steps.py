@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 VERSIONS = {
     "data": 2,
-    "teacher": 2,
+    "teacher": 3,
     "baseline": 2,
     "knowledge": 1,
-    "student": 1,
-    "alone": 1,
-    "teacher_svd": 2,
-    "compress": 1,
+    "student": 2,
+    "alone": 2,
+    "teacher_svd": 3,
+    "compress": 2,
     "evaluate": 1,
     "footprint": 1,
 }

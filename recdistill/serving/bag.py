@@ -17,13 +17,12 @@ from recdistill.tables.codecs import CodedTable
 class BagScorer(Scorer):
     """u = Σ_history weight_i · H_i / n^power + user row; score = scale · u·V_i + bias_i.
 
-    With no history and no user row u is the stranger's vector, or popularity is the score; without either u is zero,
-    and the bias decides.
+    With no history and no user row popularity is the score; without it u is zero, and the bias decides.
     """
 
     form: ClassVar[str] = "bag"
     table_fields: ClassVar[tuple[str, ...]] = ("item_table", "history_table", "user_table")
-    array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "stranger", "popularity")
+    array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "popularity")
 
     item_table: CodedTable | None = None
     """V; None where the bias alone ranks."""
@@ -32,8 +31,6 @@ class BagScorer(Scorer):
     user_table: CodedTable | None = None
     history_weight: np.ndarray | None = None
     item_bias: np.ndarray | None = None
-    stranger: np.ndarray | None = None
-    """(dimension,) u of a person of whom nothing is known, taken as it is."""
     popularity: np.ndarray | None = None
     normalize: bool = False
     """Whether u is brought to length 1."""
@@ -42,20 +39,18 @@ class BagScorer(Scorer):
 
     def __post_init__(self) -> None:
         if self.item_table is None:
-            others = (self.history_table, self.user_table, self.stranger, self.popularity)
+            others = (self.history_table, self.user_table, self.popularity)
             if self.item_bias is None or any(other is not None for other in others):
                 raise DataError("a bag scorer needs an item table, or a bias and no table at all.")
             check_shape("item_bias", self.item_bias.shape, (self.n_items,))
             return
-        if self.stranger is not None and self.popularity is not None:
-            raise DataError("a bag scorer answers strangers by a vector or by popularity; found both.")
         n_items, dimension = self.item_table.shape
         if self.history_table is not None:
             check_shape("history_table", self.history_table.shape, (n_items, dimension))
         if self.user_table is not None:
             check_shape("user_table", self.user_table.shape, (len(self.user_table), dimension))
         for name, array in self._arrays().items():
-            check_shape(name, array.shape, (dimension,) if name == "stranger" else (n_items,))
+            check_shape(name, array.shape, (n_items,))
 
     @property
     def n_items(self) -> int:
@@ -86,8 +81,6 @@ class BagScorer(Scorer):
         if self.normalize:
             length = np.sqrt(np.square(users).sum(axis=1, keepdims=True))
             users /= np.where(length == 0, np.float32(1), length)
-        if self.stranger is not None:
-            users[self.unknown(histories, user_rows)] = self.stranger.astype(np.float32)
         return users
 
     def queries(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:

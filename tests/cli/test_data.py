@@ -120,3 +120,10 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
     assert running.returncode == 0
+
+
+def test_a_log_is_described_as_the_filters_leave_it(tmp_path: Path, capsys: Capture) -> None:
+    frame = tiny_frame()
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    assert main(["data", "describe", str(tmp_path / "log.csv"), "--json", "--core", "10"]) == 0
+    assert 0 < json.loads(capsys.readouterr().out)["rows"] < len(frame)

@@ -139,3 +139,10 @@ def test_times_that_cannot_be_sure_are_refused_in_one_line_with_the_row(values: 
         read(values)
     assert str(refused.value).startswith(AT)
     assert "\n" not in str(refused.value)
+
+
+def test_times_of_0_among_others_are_counted() -> None:
+    column = pa.chunked_array([[0, 1_200_000_000, 0, 1_200_000_001]])
+    times, note = read_times(column, "log: column 'time'")
+    assert times.tolist() == [0, 1_200_000_000, 0, 1_200_000_001]
+    assert "2 rows have the time 0, taken as 1970" in note

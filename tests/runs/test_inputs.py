@@ -70,6 +70,8 @@ def test_a_setting_of_another_split_is_refused(tiny_log: Path) -> None:
         (("--log", "a.csv", "--valid", "b.csv"), "give the test rows' file too"),
         (("--log", "a.csv", "--test", "b.csv", "--split-column", "split"), "leave the column out"),
         (("--log", "a.csv", "--set", "split.folds=3"), "name it by --split"),
+        (("--log", "a.csv", "--split-column", "fold", "--split", "ratio"), "a log is split in one way"),
+        (("--log", "a.csv", "--test", "b.csv", "--split", "ratio"), "a log is split in one way"),
         (("--log", "a.csv", "--set", "split.name=ratoi"), "Did you mean 'ratio'"),
     ],
 )
@@ -112,3 +114,14 @@ def test_the_fingerprint_is_of_what_is_in_the_files(tmp_path: Path) -> None:
 def test_a_list_that_is_not_there_is_refused(tiny_log: Path) -> None:
     with pytest.raises(DataError, match="one id in each line"):
         inputs.fingerprints(configured("--log", str(tiny_log), "--set", "filter.users=nowhere.txt"))
+
+
+def test_a_name_given_to_the_logs_items_counts_for_the_table_of_items_too(tmp_path: Path) -> None:
+    frame = tiny_frame().rename(columns={"item_id": "Artikel"})
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    names = frame["Artikel"].drop_duplicates()
+    names.to_frame().assign(title=names.str.upper()).to_csv(tmp_path / "goods.csv", index=False)
+    words = ("--log", str(tmp_path / "log.csv"), "--items", str(tmp_path / "goods.csv"), "--columns", "item_id=Artikel")
+    log = inputs.read_log(configured(*words))
+    assert log.item_features is not None
+    assert log.item_features.titles(log.items)[0] == log.items.ids()[0].upper()  # type: ignore[index]

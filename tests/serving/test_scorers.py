@@ -264,8 +264,6 @@ def test_arrays_of_other_shapes_are_refused() -> None:
     for scorer in ("bag and popularity", "item and popularity", "fold in and popularity"):
         with pytest.raises(DataError, match=r"popularity must have the shape \(40,\), found \(39,\)"):
             dataclasses.replace(SCORERS[scorer], popularity=np.zeros(39, np.float32))  # type: ignore[call-arg]
-    with pytest.raises(DataError, match="answers strangers by a vector or by popularity; found both"):
-        bag(stranger=np.zeros(DIM, np.float32), popularity=np.zeros(N_ITEMS, np.float32))
 
 
 def test_rows_outside_the_tables_are_refused() -> None:

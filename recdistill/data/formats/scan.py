@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -43,6 +44,35 @@ def count_lines(data: pa.Buffer) -> int:
         ends = (part == LINE_FEED) | (part == RETURN)
         lines += int((ends[1:] & ~ends[:-1]).sum()) + int(start == 0 and len(part) == 1 and not ends[0])
     return lines + int(len(text) > 1 and text[-1] not in (LINE_FEED, RETURN))
+
+
+def line_ends_in_quotes(data: pa.Buffer) -> bool:
+    """Whether a line ends behind an odd number of quotes: within a field, or behind a quote that is not closed."""
+    text, within = np.frombuffer(data, dtype=np.uint8), 0
+    while len(text) and text[-1] in (LINE_FEED, RETURN):  # a quote left open in the very last field swallows nothing
+        text = text[:-1]
+    for start in range(0, len(text), STEP):
+        part = text[start : start + STEP]
+        quotes = part == QUOTE
+        ends = np.flatnonzero((part == LINE_FEED) | (part == RETURN))
+        before = np.cumsum(quotes, dtype=np.int32)
+        if ((before[ends] + within) & 1).any():
+            return True
+        within = (within + int(before[-1])) & 1
+    return False
+
+
+def open_quote(data: pa.Buffer, delimiter: str) -> int | None:
+    """The row, from 1, of the first field in quotes that goes over lines and is not followed by the field's end."""
+    ends = re.escape(delimiter.encode()) + rb"\r\n"
+    field = re.compile(rb"(?:\A|(?<=[" + ends + rb']))"(?:[^"]++|"")*+("(?![^' + ends + rb"])|)")
+    text, within = data.to_pybytes(), 0
+    for found in field.finditer(text):
+        if b"\n" in found[0] or b"\r" in found[0]:
+            if not found[1]:
+                return text.count(b"\n", 0, found.start()) - within + 1
+            within += found[0].count(b"\n")
+    return None
 
 
 def _scan(text: np.ndarray, begin: int, end: int, delimiter: int) -> Scan:

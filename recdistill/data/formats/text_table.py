@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from recdistill.data.formats.scan import Scan, count_lines, scan
-from recdistill.data.formats.sniff import check_western, decode_western, is_number
+from recdistill.data.formats.scan import Scan, count_lines, line_ends_in_quotes, open_quote, scan
+from recdistill.data.formats.sniff import check_western, decode_western
 from recdistill.errors import DataError
 
 BLOCK, LARGE_BLOCK, SHORT = 1 << 20, 1 << 28, 1 << 10
@@ -50,11 +50,14 @@ class TextTable:
             )
         if not self.data[:SHORT].to_pybytes().strip() and not self.data.to_pybytes().strip():  # Arrow wants a row
             return pa.table({str(at): pa.array([], types[0] or pa.string()) for at, types in ladders.items()})
-        table, over_lines = self._parsed(dict(ladders), False), False
-        if self.quoted and self.seen.quotes and len(table) != count_lines(self.data):
-            table, over_lines = self._parsed(dict(ladders), True), True
+        over_lines = self.quoted and self.seen.quotes and line_ends_in_quotes(self.data)
         if over_lines:
-            self._refuse_open_quotes(table if one_line else table.select([]))
+            self._refuse_open_quote()
+        table = self._parsed(dict(ladders), over_lines)
+        if not over_lines and self.quoted and self.seen.quotes and len(table) != count_lines(self.data):
+            table, over_lines = self._parsed(dict(ladders), True), True
+        if over_lines and one_line:
+            self._refuse_several_lines(table)
         return table
 
     def _parsed(self, ladders: dict[int, tuple[pa.DataType | None, ...]], over_lines: bool) -> pa.Table:
@@ -142,27 +145,22 @@ class TextTable:
         said = f"data row {int(row[1]):,}: {row[2][:160]}" if row else what[:200]
         raise DataError(f"{self.where}: {said.removeprefix('CSV parse error: ')}. Mend or drop that row.")
 
-    def _refuse_open_quotes(self, table: pa.Table) -> None:
-        """A quote that is not closed swallows the rows after it, up to the next quote."""
+    def _refuse_open_quote(self) -> None:
+        """A quote that is not closed swallows the rows after it, up to a quote that closes no field."""
+        row = open_quote(self.data, self.delimiter)
+        if row is not None:
+            raise DataError(
+                f"{self.where}: data row {row:,}: a field in quotes goes on over several lines, and what follows it is "
+                "no end of a field: a quote that is not closed? Close it, or remove it."
+            )
+
+    def _refuse_several_lines(self, table: pa.Table) -> None:
         for at in table.column_names:
             if pa.types.is_string(table[at].type) or pa.types.is_large_string(table[at].type):
                 broken = pc.match_substring_regex(table[at], r"[\r\n]")
                 if pc.any(broken).as_py():
-                    self._refuse_open_quote(int(at), pc.index(broken, pa.scalar(True)).as_py())
-        others = [at for at in range(len(self.names)) if str(at) not in table.column_names]
-        for at in others:
-            texts = self._parsed({at: (pa.large_string(),)}, True)[str(at)]
-            broken = pc.match_substring_regex(texts, r"[\r\n]")
-            for row in pc.indices_nonzero(broken).to_pylist():
-                if any(self._looks_like_a_row(piece) for piece in re.split(r"\r\n|\n|\r", texts[row].as_py())[1:]):
-                    self._refuse_open_quote(at, row)
-
-    def _looks_like_a_row(self, piece: str) -> bool:
-        fields = piece.split(self.delimiter)
-        return len(fields) == len(self.names) > 1 and any(is_number(fields[at]) for at in (0, 1, -1))
-
-    def _refuse_open_quote(self, place: int, row: int) -> None:
-        raise DataError(
-            f"{self.where}: column {self.names[place]!r} goes on over several lines in data row {row + 1:,}: "
-            "a quote that is not closed? Close it, or remove it."
-        )
+                    row = pc.index(broken, pa.scalar(True)).as_py() + 1
+                    raise DataError(
+                        f"{self.where}: column {self.names[int(at)]!r} goes on over several lines in data row {row:,}: "
+                        "a quote that is not closed? Close it, or remove it."
+                    )
