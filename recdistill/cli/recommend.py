@@ -46,13 +46,13 @@ def main(options: argparse.Namespace) -> int:
     if options.user is not None and recommender.users is None:
         print("this model has no user table: --user is not used", file=sys.stderr)
     if options.history and len(unknown) == len(options.history):
-        print("nothing of the history is known: this is what the model shows a stranger", file=sys.stderr)
+        print("nothing of the history is known: this is what is popular", file=sys.stderr)
     if options.json:
         return _print_json(
             [{"item_id": a.item_id, "title": a.title, "score": float(a.score), "rank": a.rank} for a in answer]
         )
     if not options.history and options.user is None:
-        print("No history given: what the model shows a stranger. Add --history 'ITEM' (once for each item used).")
+        print("No history given: this is what is popular. Add --history 'ITEM' (once for each item used).")
     width = max((len(str(a.item_id)) for a in answer), default=0)
     for a in answer:
         known = (

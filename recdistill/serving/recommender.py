@@ -66,7 +66,7 @@ class Recommender:
 
         An entry that is no id may be an item's exact title, where no other item has it. `user` matters to models with a
         user table alone. Unknown ids are skipped, or refused with `unknown="raise"`.
-        With neither a history nor a known user the answer is what the model shows a stranger.
+        With neither a history nor a known user the answer is what is popular.
         """
         return self.recommend_batch(
             [() if history is None else history], k, users=None if user is None else [user], with_scores=with_scores,
