@@ -45,6 +45,8 @@ def main(options: argparse.Namespace) -> int:
             print(f"  like {one!r}: {', '.join(_called(*pair) for pair in similar)}", file=sys.stderr)
     if options.user is not None and recommender.users is None:
         print("this model has no user table: --user is not used", file=sys.stderr)
+    elif options.user is not None and recommender.users is not None and recommender.users.rows([options.user])[0] < 0:
+        print(f"user {options.user} is not known to this model: answered by the history alone", file=sys.stderr)
     if options.history and len(unknown) == len(options.history):
         print("nothing of the history is known: this is what is popular", file=sys.stderr)
     if options.json:
