@@ -21,6 +21,10 @@ PIECE = 1 << 16
 """Rows worked on together, so that what is made of them stays in the processor's cache."""
 
 
+USERS_AT_ONCE = 1 << 10
+"""Whose rows are turned together; memory that is used for the first time costs more than the work on it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Interactions:
     """A validated, encoded log: each (user, item) once, sorted by it, so that the order of the file plays no part."""
@@ -203,7 +207,9 @@ def pair_csr(user_rows: np.ndarray, item_rows: np.ndarray, shape: tuple[int, int
         keys = keys[new]
     starts = np.arange(n_users, dtype=kind) * kind(n_items)
     ends = np.append(np.searchsorted(keys, starts), len(keys))
-    keys -= np.repeat(starts, np.diff(ends))
+    for first in range(0, n_users, USERS_AT_ONCE):
+        last = min(first + USERS_AT_ONCE, n_users)
+        keys[ends[first] : ends[last]] -= np.repeat(starts[first:last], np.diff(ends[first : last + 1]))
     indptr = ends.astype(np.int32 if len(keys) < 2**31 else np.int64)
     return _binary(keys.view(np.int32) if kind is np.uint32 else keys.astype(np.int32), indptr, shape)
 

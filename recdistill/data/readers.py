@@ -57,18 +57,22 @@ def read_source(
 ) -> Log:
     """The log that an opened source holds, without its side tables."""
     wanted = wanted_columns(source, columns or {}, split_column)
+    notes = (*source.notes, *column_notes(source, wanted, split_column))
+    at = {role: f"{source.where}: column {name!r}" for role, name in wanted.names.items()}
+    made: dict[str, Any] = {}
     try:
-        read = source.columns(wanted.names)
-        at = {role: f"{source.where}: column {name!r}" for role, name in wanted.names.items()}
-        notes = (*source.notes, *column_notes(source, wanted, split_column))
-        if not len(read["user_id"]):
-            raise DataError(f"{source.where}: no rows below the header. Give a log with at least two users and items.")
-        if drop_null:
-            read, dropped = without_nulls(read, wanted.names, typed=source.typed)
-            notes += dropped
-            if not len(read["user_id"]):
-                raise DataError(f"{source.where}: no row has all of {', '.join(wanted.names.values())}.")
-        return _encoded(source, read, at, notes)
+        for names in _groups(wanted.names, apart=source.columnar and not drop_null):
+            read = source.columns(names)
+            if "user_id" in read and not len(read["user_id"]):
+                raise DataError(
+                    f"{source.where}: no rows below the header. Give a log with at least two users and items."
+                )
+            if drop_null:
+                read, dropped = without_nulls(read, wanted.names, typed=source.typed)
+                notes += dropped
+                if not len(read["user_id"]):
+                    raise DataError(f"{source.where}: no row has all of {', '.join(wanted.names.values())}.")
+            made |= _encoded(source, read, at)
     except DataError as fault:
         if drop_null and "data row" in str(fault):
             raise DataError(f"{fault} (Rows are counted without those that were left out.)") from None
@@ -76,6 +80,18 @@ def read_source(
     except (pa.ArrowException, UnicodeDecodeError) as fault:
         what = " ".join(str(fault).split())[:200]
         raise DataError(f"{source.where}: cannot be read: {what}. Check that the file is whole.") from None
+    (users, user_rows), (items, item_rows) = made["user_id"], made["item_id"]
+    times, said = made.get("timestamp", (None, None))
+    notes += () if said is None else (said,)
+    rows = user_rows, item_rows, times, made.get("rating"), made.get("split")
+    return Log(users, items, *rows, notes=notes, source=source.where)
+
+
+def _groups(names: Mapping[str, str], *, apart: bool) -> list[dict[str, str]]:
+    """Columns that are in memory at the same time: two, one for each core, where they can be read apart."""
+    roles = list(names)
+    size = 2 if apart else len(roles)
+    return [{role: names[role] for role in roles[start : start + size]} for start in range(0, len(roles), size)]
 
 
 def check_file(given: str | Path) -> Path:
@@ -83,8 +99,8 @@ def check_file(given: str | Path) -> Path:
     return checked_path(given)
 
 
-def _encoded(source: Source, read: dict[str, pa.ChunkedArray], at: Mapping[str, str], notes: tuple[str, ...]) -> Log:
-    """Two columns at a time; each is let go once it is encoded."""
+def _encoded(source: Source, read: dict[str, pa.ChunkedArray], at: Mapping[str, str]) -> dict[str, Any]:
+    """What each column becomes, by role; each is let go once it is encoded."""
     makers: dict[str, Callable[[pa.ChunkedArray, str], Any]] = {
         "user_id": lambda column, at: encode_ids(plain_ids(column, at), at, typed=source.typed),
         "item_id": lambda column, at: encode_ids(plain_ids(column, at), at, typed=source.typed),
@@ -98,12 +114,7 @@ def _encoded(source: Source, read: dict[str, pa.ChunkedArray], at: Mapping[str, 
             for role, make in makers.items()
             if role in read
         }
-    made = {role: task.result() for role, task in making.items()}
-    (users, user_rows), (items, item_rows) = made["user_id"], made["item_id"]
-    times, said = made.get("timestamp", (None, None))
-    notes += () if said is None else (said,)
-    rows = user_rows, item_rows, times, made.get("rating"), made.get("split")
-    return Log(users, items, *rows, notes=notes, source=source.where)
+    return {role: task.result() for role, task in making.items()}
 
 
 def _spelled_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:

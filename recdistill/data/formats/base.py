@@ -18,6 +18,8 @@ class Source(ABC):
     where: str
     """How errors call it: the path as it was given."""
     names: list[str]
+    columnar: bool = False
+    """Whether reading two columns costs about what reading them one by one does."""
     typed: bool = True
     """False where everything is text, so that an id 12 is spelled "12"."""
     notes: tuple[str, ...] = ()

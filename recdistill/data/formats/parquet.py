@@ -20,6 +20,8 @@ ENDINGS = (".parquet", ".pq")
 class Parquet(Source):
     """One file; only the columns that are wanted are read."""
 
+    columnar = True
+
     def __init__(self, raw: Raw) -> None:
         self.raw, self.where, self.notes = raw, raw.where, raw.notes
         self.names = _whole(self.where, lambda: parquet.ParquetFile(self._file()).schema_arrow).names
@@ -40,6 +42,8 @@ class Parquet(Source):
 
 class ParquetFolder(Source):
     """Files with the same columns, in the order of their names; the partitions' columns come from the folders."""
+
+    columnar = True
 
     def __init__(self, path: Path, files: Sequence[Path]) -> None:
         self.path, self.where = path, str(path)
