@@ -51,16 +51,16 @@ def split(name: str, *, resume: bool) -> None:
     write(f"movielens-{name}", {"seconds_a_seed": taken, **kept(report), **figures(report)})
 
 
-def layouts() -> None:
+def layouts(*, resume: bool) -> None:
     found = {}
     for name in LAYOUTS:
         out = WORK / f"layout-{name.replace('/', '-')}"
-        shutil.rmtree(out, ignore_errors=True)
+        if not resume:
+            shutil.rmtree(out, ignore_errors=True)
         done = recdistill("run", "--log", LOGS / name, "--out", out)
         print(name, done["output"], sep="\n", flush=True)
         report = json.loads((out / "report.json").read_text())
         found[name] = {
-            "seconds": done["seconds"],
             "data": report["data"],
             "protocol": report["protocol"],
             "ndcg@20": {model: entry["metrics"]["ndcg@20"] for model, entry in report["models"].items()},
@@ -76,4 +76,4 @@ if __name__ == "__main__":
     os.environ["RECDISTILL_DATA"] = str(WORK / "datasets")
     recdistill("data", "fetch", "ml-1m", "--from", LOGS / "ml-1m.zip")
     for what in options.what:
-        layouts() if what == "layouts" else split(what, resume=options.resume)
+        layouts(resume=options.resume) if what == "layouts" else split(what, resume=options.resume)
