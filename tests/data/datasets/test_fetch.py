@@ -305,13 +305,6 @@ def test_a_folder_that_cannot_be_made_is_one_line_with_the_cure(server: Server, 
     assert server.log == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_one_line_with_the_cure(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o555)
-    with pytest.raises(DataError, match="--folder FOLDER"):
-        fetch(entry(server.url), folder=tmp_path / "closed", patience=QUICK)
-
-
 def test_a_disk_that_refuses_is_one_line_with_the_cure(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
