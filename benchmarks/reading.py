@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 from common import WORK, write
 
-SIZES, REPEATS = (1_000_000, 5_000_000, 20_000_000), 5
+SIZES, REPEATS = (1_000_000, 5_000_000, 20_000_000), 3
 USERS, ITEMS, FULL = 138_000, 27_000, 20_000_000
-OWN_REPEATS = 3
+OWN_REPEATS = 2
 LEAST = 20
 """Rows drawn for the shortest history."""
 SPARE = 1.6
