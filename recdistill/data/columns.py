@@ -25,7 +25,7 @@ PIECE = 1 << 16
 
 def encode_ids(column: pa.ChunkedArray, at: str, *, typed: bool = True) -> tuple[Vocab, np.ndarray]:
     """The sorted vocabulary of a column and its int32 rows; `typed=False` reads integers out of text."""
-    column = _id_type(_without_nulls(column, at), at)
+    column = _id_type(refuse_nulls(column, at), at)
     if pa.types.is_integer(column.type):
         low, high = _range(column)
         if high - low < max(MODERATE, 2 * len(column)):
@@ -35,12 +35,12 @@ def encode_ids(column: pa.ChunkedArray, at: str, *, typed: bool = True) -> tuple
 
 def ratings(column: pa.ChunkedArray, at: str) -> np.ndarray:
     """float32; every one of them finite."""
-    return _numbers(_without_nulls(column, at), at, "numbers", np.float32)
+    return _numbers(refuse_nulls(column, at), at, "numbers", np.float32)
 
 
 def split_parts(column: pa.ChunkedArray, at: str) -> np.ndarray:
     """int8 parts out of names or numbers."""
-    distinct, rows = _distinct(_plain(_without_nulls(column, at)))
+    distinct, rows = _distinct(_plain(refuse_nulls(column, at)))
     spelled = {str(number): number for number in SPLIT_NAMES.values()} | SPLIT_NAMES
     parts = []
     for value in distinct.to_pylist():
@@ -107,7 +107,8 @@ def _distinct(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     return encoded.chunk(0).dictionary, rows
 
 
-def _without_nulls(column: pa.ChunkedArray, at: str) -> pa.ChunkedArray:
+def refuse_nulls(column: pa.ChunkedArray, at: str) -> pa.ChunkedArray:
+    """The column as it is; refused with the first row where something is missing."""
     if column.null_count:
         row = pc.index(column.is_null(), pa.scalar(True)).as_py() + 1
         raise DataError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from recdistill.data.interactions import HeldOut
 from recdistill.data.log import Log
+from recdistill.data.per_user import first_of_pairs
 from recdistill.data.splits import SPLITS, Split
 from recdistill.data.spread import Bin, Spread, are_dates, concentration, gini, over_time, ratings, spelled, top_share
 from recdistill.errors import RecdistillError
@@ -109,7 +110,7 @@ class Description:
 def describe(log: Log, *, splits: Iterable[str] | None = None) -> Description:
     """Count a log through; `splits` names those that are tried, without it all that are registered."""
     log = log.ordered()
-    starts = _first_of_pairs(log)
+    starts = np.flatnonzero(first_of_pairs(log))
     often = np.diff(np.append(starts, log.n_rows))
     per_user = np.bincount(log.user_rows[starts], minlength=log.n_users)
     per_item = np.bincount(log.item_rows[starts], minlength=log.n_items)
@@ -163,12 +164,6 @@ def _shape(name: str, split: Split) -> SplitShape:
 
 def _rows(held: HeldOut) -> int:
     return int(held.relevant_count.sum())
-
-
-def _first_of_pairs(log: Log) -> np.ndarray:
-    """Where in an ordered log each (user, item) begins."""
-    keys = log.keys()
-    return np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
 
 
 def _popularity(log: Log, counts: np.ndarray, most: int = 10) -> Popularity:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recdistill.data.chunks import gathered
+from recdistill.data.columns import refuse_nulls
 from recdistill.data.text_times import SPELLED_NUMBER, parse_text_times
 from recdistill.errors import DataError
 
@@ -30,7 +31,7 @@ def read_times(column: pa.ChunkedArray, at: str) -> tuple[np.ndarray, str]:
     and stay as they are.
     """
     column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-    _refuse_nulls(column, at)
+    column = refuse_nulls(column, at)
     if _is_text(column.type):
         if not pc.all(pc.match_substring_regex(column, SPELLED_NUMBER)).as_py():
             dates, how = parse_text_times(column.cast(pa.large_string()), at)
@@ -44,15 +45,6 @@ def read_times(column: pa.ChunkedArray, at: str) -> tuple[np.ndarray, str]:
     if numbers.dtype.kind == "i" and len(numbers) and _unit_of(low) == _unit_of(high) == 0 and high <= LATEST:
         return numbers, f"times: {UNITS[0][0]} since 1970, {_day(low)} to {_day(high)} (UTC)"  # without another look
     return _from_numbers(numbers, at)
-
-
-def _refuse_nulls(column: pa.ChunkedArray, at: str) -> None:
-    if column.null_count:
-        row = pc.index(column.is_null(), pa.scalar(True)).as_py() + 1
-        raise DataError(
-            f"{at} has {column.null_count:,} empty or null entries, the first in data row {row:,}. "
-            "Fill them in, or drop those rows with --drop-null."
-        )
 
 
 def _is_text(kind: pa.DataType) -> bool:
