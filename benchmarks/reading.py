@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from common import WORK, write
 
-SIZES, REPEATS = (1_000_000, 5_000_000, 20_000_000), 3
+SIZES, REPEATS = (1_000_000, 5_000_000, 20_000_000), 5
 USERS, ITEMS, FULL = 138_000, 27_000, 20_000_000
 OWN_REPEATS = 2
 LEAST = 20

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.data.chunks import gathered
+from recdistill.data.chunks import PIECE, Numbers, gathered
 from recdistill.data.log import SPLIT_NAMES
 from recdistill.data.vocab import Vocab
 from recdistill.errors import DataError
@@ -20,21 +20,29 @@ SPELLED_NUMBER = r"^-?[0-9]+(\.[0-9]*)?$"
 SPELLED_NULL = ["", "NULL", "null", "NaN", "nan", "NA", "N/A", "None"]
 MODERATE = 1 << 22
 """Integers within a range of this many, or of twice the number of rows, are looked up in a table of the range."""
-PIECE = 1 << 16
 
 
-def encode_ids(column: pa.ChunkedArray, at: str, *, typed: bool = True) -> tuple[Vocab, np.ndarray]:
+def encode_ids(column: pa.ChunkedArray | Numbers, at: str, *, typed: bool = True) -> tuple[Vocab, np.ndarray]:
     """The sorted vocabulary of a column and its int32 rows; `typed=False` reads integers out of text."""
+    if isinstance(column, Numbers):
+        if column.high - column.low < max(MODERATE, 2 * len(column)):
+            rows = column.values if column.values.dtype == np.int32 else np.empty(len(column), dtype=np.int32)
+            return _by_table([column.values], rows, int(column.low), int(column.high))
+        column = column.column()
     column = _id_type(refuse_nulls(column, at), at)
     if pa.types.is_integer(column.type):
         low, high = _range(column)
         if high - low < max(MODERATE, 2 * len(column)):
-            return _by_table(column, low, high)
+            rows = np.empty(len(column), dtype=np.int32)
+            return _by_table([chunk.to_numpy() for chunk in column.chunks], rows, low, high)
     return _by_dictionary(column, at, typed)
 
 
-def ratings(column: pa.ChunkedArray, at: str) -> np.ndarray:
+def ratings(column: pa.ChunkedArray | Numbers, at: str) -> np.ndarray:
     """float32; every one of them finite."""
+    if isinstance(column, Numbers) and math.isfinite(column.low) and math.isfinite(column.high):
+        return column.values
+    column = column.column() if isinstance(column, Numbers) else column
     return _numbers(refuse_nulls(column, at), at, "numbers", np.float32)
 
 
@@ -57,28 +65,30 @@ def _range(column: pa.ChunkedArray) -> tuple[int, int]:
     return (ends["min"], ends["max"]) if len(column) else (0, -1)
 
 
-def _by_table(column: pa.ChunkedArray, low: int, high: int) -> tuple[Vocab, np.ndarray]:
-    """Marks each id in a table of all that the range has; its rank among the marked is its row."""
+def _by_table(chunks: Sequence[np.ndarray], rows: np.ndarray, low: int, high: int) -> tuple[Vocab, np.ndarray]:
+    """Marks each id in a table of all that the range has; its rank among the marked is its row.
+
+    `rows` (int32) is written; it may be the ids' own memory.
+    """
     low = low if low < 0 or low > MODERATE else 0  # what begins near 0 needs no subtraction
     there = np.zeros(high - low + 1, dtype=bool)
-    for part in _pieces(column, low):
+    for part in _pieces(chunks, low):
         there[part] = True
     rank = np.cumsum(there, dtype=np.int32)
     rank -= 1
-    rows, start = np.empty(len(column), dtype=np.int32), 0
-    for part in _pieces(column, low):
+    start = 0
+    for part in _pieces(chunks, low):
         rank.take(part, out=rows[start : start + len(part)], mode="clip")  # all are within: no check, no copy
         start += len(part)
     return Vocab(np.flatnonzero(there) + low), rows
 
 
-def _pieces(column: pa.ChunkedArray, low: int) -> Iterator[np.ndarray]:
+def _pieces(chunks: Sequence[np.ndarray], low: int) -> Iterator[np.ndarray]:
     """The ids, counted from `low`, in pieces that stay in the processor's cache."""
-    for chunk in column.chunks:
-        ids = chunk.to_numpy()
+    for ids in chunks:
         for start in range(0, len(ids), PIECE):
-            piece = ids[start : start + PIECE]
-            yield piece - piece.dtype.type(low) if low else piece
+            piece = ids[start : start + PIECE].astype(np.int64)
+            yield np.subtract(piece, low, out=piece) if low else piece
 
 
 def _by_dictionary(column: pa.ChunkedArray, at: str, typed: bool) -> tuple[Vocab, np.ndarray]:
@@ -184,9 +194,9 @@ def _numbers(column: pa.ChunkedArray, at: str, expected: str, dtype: type) -> np
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(f"{at} holds {kind}, such as {column[0].as_py()!r}; it must hold {expected}.")
-    numbers, low, high = gathered(column, dtype)
-    if not (math.isfinite(low) and math.isfinite(high)):
+    found = gathered(column.chunks, len(column), dtype)
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
         given = column.to_numpy()
         row = int(np.flatnonzero(~np.isfinite(given))[0])
         raise DataError(f"{at} holds {given[row]} in data row {row + 1:,}; it must be finite. Drop or mend those rows.")
-    return numbers
+    return found.values

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
+from recdistill.data.chunks import Numbers
 from recdistill.data.columns import encode_ids, ratings, split_parts
 from recdistill.data.formats.archive import split_member
 from recdistill.data.formats.base import Source
@@ -22,6 +25,15 @@ from recdistill.data.roles import column_notes, wanted_columns
 from recdistill.data.times import read_times
 from recdistill.errors import DataError
 from recdistill.files import content_sha256
+
+Column: TypeAlias = pa.ChunkedArray | Numbers
+KINDS: dict[str, dict[str, Any]] = {
+    "user_id": {"i": np.int32},
+    "item_id": {"i": np.int32},
+    "timestamp": {"i": np.int64, "f": np.float64},
+    "rating": {"i": np.float32, "f": np.float32},
+}
+"""What numbers become, by role and by what they are in the file."""
 
 
 def read_interactions(
@@ -59,20 +71,19 @@ def read_source(
     wanted = wanted_columns(source, columns or {}, split_column)
     notes = (*source.notes, *column_notes(source, wanted, split_column))
     at = {role: f"{source.where}: column {name!r}" for role, name in wanted.names.items()}
-    made: dict[str, Any] = {}
     try:
-        for names in _groups(wanted.names, apart=source.columnar and not drop_null):
-            read = source.columns(names)
-            if "user_id" in read and not len(read["user_id"]):
-                raise DataError(
-                    f"{source.where}: no rows below the header. Give a log with at least two users and items."
-                )
+        if source.columnar and not drop_null:
+            reads = {role: _alone(source, role, name) for role, name in wanted.names.items()}
+        else:
+            read = source.columns(wanted.names)
             if drop_null:
+                _refuse_empty(read["user_id"], source)
                 read, dropped = without_nulls(read, wanted.names, typed=source.typed)
                 notes += dropped
                 if not len(read["user_id"]):
                     raise DataError(f"{source.where}: no row has all of {', '.join(wanted.names.values())}.")
-            made |= _encoded(source, read, at)
+            reads = {role: partial(read.pop, role) for role in wanted.names}
+        made = _encoded(source, reads, at)
     except DataError as fault:
         if drop_null and "data row" in str(fault):
             raise DataError(f"{fault} (Rows are counted without those that were left out.)") from None
@@ -87,11 +98,19 @@ def read_source(
     return Log(users, items, *rows, notes=notes, source=source.where)
 
 
-def _groups(names: Mapping[str, str], *, apart: bool) -> list[dict[str, str]]:
-    """Columns that are in memory at the same time: two, one for each core, where they can be read apart."""
-    roles = list(names)
-    size = 2 if apart else len(roles)
-    return [{role: names[role] for role in roles[start : start + size]} for start in range(0, len(roles), size)]
+def _alone(source: Source, role: str, name: str) -> Callable[[], Column]:
+    """Reads a column decoded bit by bit where it can be, else whole."""
+
+    def read() -> Column:
+        numbers = source.numbers(name, KINDS[role]) if role in KINDS else None
+        return source.columns({role: name})[role] if numbers is None else numbers
+
+    return read
+
+
+def _refuse_empty(column: Column, source: Source) -> None:
+    if not len(column):
+        raise DataError(f"{source.where}: no rows below the header. Give a log with at least two users and items.")
 
 
 def check_file(given: str | Path) -> Path:
@@ -99,26 +118,37 @@ def check_file(given: str | Path) -> Path:
     return checked_path(given)
 
 
-def _encoded(source: Source, read: dict[str, pa.ChunkedArray], at: Mapping[str, str]) -> dict[str, Any]:
-    """What each column becomes, by role; each is let go once it is encoded."""
-    makers: dict[str, Callable[[pa.ChunkedArray, str], Any]] = {
-        "user_id": lambda column, at: encode_ids(plain_ids(column, at), at, typed=source.typed),
-        "item_id": lambda column, at: encode_ids(plain_ids(column, at), at, typed=source.typed),
+def _encoded(source: Source, reads: Mapping[str, Callable[[], Column]], at: Mapping[str, str]) -> dict[str, Any]:
+    """What each column becomes, by role: read, encoded and let go by one thread, two columns at a time.
+
+    The column that takes longest to read, times, which seldom repeat, comes first.
+    """
+
+    def ids(column: Column, at: str) -> Any:
+        _refuse_empty(column, source)
+        plain = column if isinstance(column, Numbers) else plain_ids(column, at)
+        return encode_ids(plain, at, typed=source.typed)
+
+    makers: dict[str, Callable[[Any, str], Any]] = {
         "timestamp": read_times,
+        "user_id": ids,
+        "item_id": ids,
         "rating": lambda column, at: ratings(_spelled_numbers(column), at),
         "split": split_parts,
     }
     with ThreadPoolExecutor(2) as threads:
         making = {
-            role: threads.submit(lambda role=role, make=make: make(read.pop(role), at[role]))  # type: ignore[misc]
+            role: threads.submit(lambda role=role, make=make: make(reads[role](), at[role]))  # type: ignore[misc]
             for role, make in makers.items()
-            if role in read
+            if role in reads
         }
-    return {role: task.result() for role, task in making.items()}
+    return {role: making[role].result() for role in reads}
 
 
-def _spelled_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _spelled_numbers(column: Column) -> Column:
     """Text that spells numbers throughout as numbers; anything else as it is."""
+    if isinstance(column, Numbers):
+        return column
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
         try:
             return column.cast(pa.float64())

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recdistill.data.chunks import gathered
+from recdistill.data.chunks import Numbers, gathered
 from recdistill.data.columns import refuse_nulls
 from recdistill.data.text_times import SPELLED_NUMBER, parse_text_times
 from recdistill.errors import DataError
@@ -24,12 +24,14 @@ EARLIEST, LATEST = -2_208_988_800, 7_258_118_400
 GAP = 4
 
 
-def read_times(column: pa.ChunkedArray, at: str) -> tuple[np.ndarray, str]:
+def read_times(column: pa.ChunkedArray | Numbers, at: str) -> tuple[np.ndarray, str]:
     """Times (int64, or float64 where there are fractions), and a note for people on what they were taken for.
 
     Numbers are seconds, milliseconds, microseconds or nanoseconds by their magnitude. Small ones are an order in time
     and stay as they are.
     """
+    if isinstance(column, Numbers):
+        return _from_found(column, at)
     column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
     column = refuse_nulls(column, at)
     if _is_text(column.type):
@@ -41,7 +43,16 @@ def read_times(column: pa.ChunkedArray, at: str) -> tuple[np.ndarray, str]:
         return _from_arrow(column.cast(pa.timestamp("s")), at, "dates")
     if pa.types.is_timestamp(column.type):
         return _from_arrow(column, at, "timestamps")
-    numbers, low, high = _numbers(column, at)
+    return _from_found(_numbers(column, at), at)
+
+
+def _from_found(found: Numbers, at: str) -> tuple[np.ndarray, str]:
+    numbers, low, high = found.values, found.low, found.high
+    if not (math.isfinite(low) and math.isfinite(high)):
+        row = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise DataError(
+            f"{at} holds {numbers[row]} in data row {row + 1:,}; it must be finite. Drop or mend those rows."
+        )
     if numbers.dtype.kind == "i" and len(numbers) and _unit_of(low) == _unit_of(high) == 0 and high <= LATEST:
         return numbers, f"times: {UNITS[0][0]} since 1970, {_day(low)} to {_day(high)} (UTC)"  # without another look
     return _from_numbers(numbers, at)
@@ -59,8 +70,8 @@ def _spelled_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(pa.float64())
 
 
-def _numbers(column: pa.ChunkedArray, at: str) -> tuple[np.ndarray, float, float]:
-    """int64 or float64, every one of them finite; the least and the largest."""
+def _numbers(column: pa.ChunkedArray, at: str) -> Numbers:
+    """int64 or float64."""
     kind = column.type
     if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
         column = column.cast(pa.float64())
@@ -71,13 +82,7 @@ def _numbers(column: pa.ChunkedArray, at: str) -> tuple[np.ndarray, float, float
     else:
         found = column[0].as_py() if len(column) else None
         raise DataError(f"{at} holds {kind}, such as {found!r}; it must hold {EXPECTED}.")
-    numbers, low, high = gathered(column, np.int64 if pa.types.is_integer(column.type) else np.float64)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        row = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise DataError(
-            f"{at} holds {numbers[row]} in data row {row + 1:,}; it must be finite. Drop or mend those rows."
-        )
-    return numbers, low, high
+    return gathered(column.chunks, len(column), np.int64 if pa.types.is_integer(column.type) else np.float64)
 
 
 def _from_arrow(column: pa.ChunkedArray, at: str, how: str) -> tuple[np.ndarray, str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from recdistill.data.chunks import Numbers
+
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -36,6 +38,13 @@ class Source(ABC):
     @abstractmethod
     def columns(self, wanted: Mapping[str, str]) -> dict[str, pa.ChunkedArray]:
         """`wanted` maps what a column is (user_id, rating, ...) to its name; what comes back has the same keys."""
+
+    def numbers(self, name: str, kinds: Mapping[str, Any]) -> Numbers | None:
+        """A column decoded bit by bit, or None where it is to be had only whole.
+
+        `kinds` maps the kind of number in the file ("i", "f", as numpy has them) to the type that is wanted.
+        """
+        return None
 
     def table(self) -> pa.Table:
         """Every column, with the types that the format gives or that the text suggests."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyarrow import dataset, parquet
 
+from recdistill.data.chunks import BATCH, HasNulls, Numbers, gathered
 from recdistill.data.formats.base import Source
 from recdistill.data.formats.raw import Raw
 from recdistill.errors import DataError
@@ -30,12 +31,30 @@ class Parquet(Source):
         table = _whole(self.where, lambda: self._read(list(dict.fromkeys(wanted.values()))))
         return {role: table[name] for role, name in wanted.items()}
 
+    def numbers(self, name: str, kinds: Mapping[str, Any]) -> Numbers | None:
+        return _whole(self.where, lambda: self._gathered(name, kinds))
+
+    def _gathered(self, name: str, kinds: Mapping[str, Any]) -> Numbers | None:
+        file = self._open()
+        dtype = _wanted(file.schema_arrow.field(name).type, kinds)
+        if dtype is None:
+            return None
+        batches = file.iter_batches(BATCH, columns=[name], use_threads=False)
+        try:
+            return gathered((batch.column(0) for batch in batches), file.metadata.num_rows, dtype)
+        except HasNulls:
+            return None
+
+    def _open(self) -> parquet.ParquetFile:
+        return parquet.ParquetFile(self._file(), page_checksum_verification=True)
+
     def _file(self) -> Path | pa.BufferReader:
         plain = self.raw.path is not None and self.raw.compression is None
         return self.raw.path if plain else pa.BufferReader(self.raw.buffer())
 
     def _read(self, names: list[str]) -> pa.Table:
-        table = parquet.ParquetFile(self._file(), page_checksum_verification=True).read(columns=names)
+        """A single column by this thread alone: others read the other columns meanwhile."""
+        table = self._open().read(columns=names, use_threads=len(names) > 1)
         table.validate()
         return table
 
@@ -82,6 +101,12 @@ class ParquetFolder(Source):
             raise DataError(
                 f"{self.where}: its files have columns of different types: {what[:200]}. Write them with one type."
             ) from None
+
+
+def _wanted(kind: pa.DataType, kinds: Mapping[str, Any]) -> Any:
+    """The type that plain numbers of this kind are wanted in; None for all else."""
+    plain = pa.types.is_int32(kind) or pa.types.is_int64(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)
+    return kinds.get(kind.to_pandas_dtype()().dtype.kind) if plain else None
 
 
 def parquet_files(folder: Path) -> list[Path]:
