@@ -10,7 +10,7 @@ import pyarrow as pa
 
 PIECE = 1 << 16
 """Numbers copied and looked at together, while they are in the processor's cache."""
-BATCH = 1 << 17
+BATCH = 1 << 20
 """Rows of a file that are decoded together, so that the whole column is never there in the file's type as well."""
 INT32 = np.iinfo(np.int32)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from recdistill.cores import cores
 from recdistill.data.vocab import Vocab, id_array
 from recdistill.errors import DataError
 
@@ -21,6 +23,8 @@ PIECE = 1 << 16
 """Rows worked on together, so that what is made of them stays in the processor's cache."""
 
 
+LARGE, MOST_PARTS = 1 << 20, 8
+"""Keys that are worth a second thread, and how many threads are."""
 USERS_AT_ONCE = 1 << 10
 """Whose rows are turned together; memory that is used for the first time costs more than the work on it."""
 
@@ -190,8 +194,7 @@ def stable_order(keys: np.ndarray) -> np.ndarray:
 def pair_csr(user_rows: np.ndarray, item_rows: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
     """Binary float32 matrix of pairs (int32) in any order, each counted once.
 
-    Pairs are sorted as plain numbers, the narrowest that hold them; handing half of the users to a second thread costs
-    as much as it gains.
+    Pairs are sorted as plain numbers, the narrowest that hold them.
     """
     n_users, n_items = shape
     kind: Any = np.uint32 if n_users * n_items < 2**32 else np.uint64
@@ -201,7 +204,7 @@ def pair_csr(user_rows: np.ndarray, item_rows: np.ndarray, shape: tuple[int, int
         piece[:] = user_rows[start : start + PIECE]
         piece *= kind(n_items)
         piece += item_rows[start : start + PIECE].astype(kind)
-    keys.sort()
+    _sort(keys)
     new = first_of_each(keys)
     if not new.all():
         keys = keys[new]
@@ -212,6 +215,18 @@ def pair_csr(user_rows: np.ndarray, item_rows: np.ndarray, shape: tuple[int, int
         keys[ends[first] : ends[last]] -= np.repeat(starts[first:last], np.diff(ends[first : last + 1]))
     indptr = ends.astype(np.int32 if len(keys) < 2**31 else np.int64)
     return _binary(keys.view(np.int32) if kind is np.uint32 else keys.astype(np.int32), indptr, shape)
+
+
+def _sort(keys: np.ndarray) -> None:
+    """In place, on every core: parted first, in a sixteenth of the time that sorting takes, then each part sorted."""
+    n_parts = min(cores(), MOST_PARTS)
+    if n_parts == 1 or len(keys) < LARGE:
+        keys.sort()
+        return
+    ends = [len(keys) * part // n_parts for part in range(1, n_parts)]
+    keys.partition(ends)
+    with ThreadPoolExecutor(n_parts) as threads:
+        list(threads.map(np.ndarray.sort, np.split(keys, ends)))
 
 
 def last_of_each(keys: np.ndarray) -> np.ndarray:

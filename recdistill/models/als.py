@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from recdistill.cores import cores
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, choose
 from recdistill.models.popularity import log_counts
@@ -102,11 +102,6 @@ def regularizations(train: Interactions, alpha: float) -> list[float]:
 def int32_layout(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """The only index type that `implicit` takes."""
     return matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def fit_als(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+
+from recdistill.cores import cores
 
 _lock = threading.Lock()
 _inside = 0
@@ -16,7 +17,7 @@ _limits: Any = None
 
 def share_out(starts: Sequence[int], work: Callable[[Iterator[int]], None]) -> None:
     """`work` on every one of `starts`, in as many threads as there are cores; each takes the next that is left."""
-    threads = min(_cores(), len(starts))
+    threads = min(cores(), len(starts))
     if threads < 2:
         work(iter(starts))
         return
@@ -54,10 +55,3 @@ def _single_threaded_products() -> Iterator[None]:
             _inside -= 1
             if _inside == 0:
                 _limits.restore_original_limits()
-
-
-def _cores() -> int:
-    """Of those that this process may use, as many as OMP_NUM_THREADS allows."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(allowed, int(asked)) if asked.isdigit() and int(asked) > 0 else allowed

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from recdistill.data import interactions
 from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.data.vocab import Vocab
 from recdistill.errors import DataError
@@ -63,3 +64,16 @@ def test_held_out_columns_must_fit_each_other() -> None:
         HeldOut(np.array([1, 2]), np.array([0, 1]), relevant, np.array([1, 0]))
     with pytest.raises(DataError, match=r"the histories have the shape \(1, 2\), the relevant items \(2, 2\)"):
         HeldOut(np.array([1, 2]), np.array([0, 1]), relevant, np.array([1, 1]), relevant[:1])
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 5])
+def test_pairs_sorted_on_several_cores_make_the_same_matrix(monkeypatch: pytest.MonkeyPatch, n_parts: int) -> None:
+    monkeypatch.setattr(interactions, "LARGE", 8)
+    monkeypatch.setattr(interactions, "cores", lambda: n_parts)
+    draw = np.random.default_rng(n_parts)
+    users, items = (draw.integers(0, size, 500).astype(np.int32) for size in (20, 30))
+    made = interactions.pair_csr(users, items, (20, 30))
+    want = csr_matrix((np.ones(500), (users, items)), shape=(20, 30)) > 0
+    assert made.has_canonical_format
+    assert (made != want).nnz == 0
+    assert (np.diff(made.indices)[np.diff(np.repeat(np.arange(20), np.diff(made.indptr))) == 0] > 0).all()

@@ -16,7 +16,7 @@ def blas_threads() -> list[int]:
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
 def test_every_start_is_worked_on_once(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
-    monkeypatch.setattr(threads, "_cores", lambda: cores)
+    monkeypatch.setattr(threads, "cores", lambda: cores)
     counts = np.zeros(97, np.int64)
 
     def work(starts: Iterator[int]) -> None:
@@ -30,7 +30,7 @@ def test_every_start_is_worked_on_once(monkeypatch: pytest.MonkeyPatch, cores: i
 def test_what_fails_in_a_thread_fails_here_and_leaves_the_products_as_they_were(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "_cores", lambda: 2)
+    monkeypatch.setattr(threads, "cores", lambda: 2)
     before = blas_threads()
 
     def work(starts: Iterator[int]) -> None:
@@ -43,7 +43,7 @@ def test_what_fails_in_a_thread_fails_here_and_leaves_the_products_as_they_were(
 
 
 def test_two_at_once_leave_the_products_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "_cores", lambda: 2)
+    monkeypatch.setattr(threads, "cores", lambda: 2)
     before = blas_threads()
 
     def outer(starts: Iterator[int]) -> None:
@@ -57,6 +57,6 @@ def test_two_at_once_leave_the_products_as_they_were(monkeypatch: pytest.MonkeyP
 
 def test_no_more_threads_than_omp_num_threads_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert threads._cores() == 1
+    assert threads.cores() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
-    assert threads._cores() >= 1
+    assert threads.cores() >= 1
