@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recdistill.cli.log_options import add_filter_arguments
+from recdistill.cli.log_options import add_filter_arguments, add_given_split_arguments, add_log_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,16 +123,11 @@ def _list(options: argparse.Namespace) -> int:
 
 def _add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="a log; whatever recdistill run --log takes")
-    parser.add_argument("--dataset", metavar="NAME", help="a data set that was fetched, in the place of FILE")
-    parser.add_argument("--columns", metavar="OURS=YOURS,…", help="for instance user_id=buyer,item_id=sku")
-    parser.add_argument("--split-column", metavar="NAME", help="column with train|valid|test or 0|2|1")
-    parser.add_argument("--query", metavar="SQL", help="what to ask a database file for")
-    parser.add_argument("--items", metavar="FILE", help="table of what is known of items, by item_id")
-    parser.add_argument("--users", metavar="FILE", help="the same of users, by user_id")
-    parser.add_argument("--drop-null", action="store_true", help="leave out rows with an empty id, time or rating")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.add_argument("--out", metavar="PAGE.html", help="draw a page with plots")
+    add_log_arguments(parser)
     add_filter_arguments(parser)
+    add_given_split_arguments(parser)
 
 
 def _describe(options: argparse.Namespace) -> int:
@@ -155,30 +150,19 @@ def _describe(options: argparse.Namespace) -> int:
 
 
 def _log(options: argparse.Namespace) -> Log:
-    from recdistill.data import filters
-    from recdistill.data.readers import read_interactions
     from recdistill.errors import ConfigError
-    from recdistill.runs.config import parse_columns
-    from recdistill.runs.inputs import with_tables
+    from recdistill.runs.config import sections
+    from recdistill.runs.data_config import DataConfig, FilterConfig
+    from recdistill.runs.inputs import read_log
+    from recdistill.settings import from_mapping
 
-    if bool(options.file) == bool(options.dataset):
+    given = sections(options)
+    data = given.get("data", {})
+    if len([one for one in (options.file, data.get("log"), data.get("dataset")) if one]) != 1:
         raise ConfigError("give either FILE or --dataset NAME; recdistill data list names the data sets")
-    path, columns = options.file, parse_columns(options.columns) if options.columns else {}
-    if options.dataset:
-        from recdistill.data.datasets import CATALOGUE, open_dataset
-
-        path = str(open_dataset(options.dataset))
-        columns = {**CATALOGUE[options.dataset].columns, **columns}
-    log = read_interactions(
-        path,
-        columns=columns or None,
-        split_column=options.split_column,
-        query=options.query,
-        drop_null=options.drop_null,
-    )
-    log = with_tables(log, items=options.items, users=options.users, columns=columns)
-    asked = {name.removeprefix("filter."): value for name, value in vars(options).items() if name.startswith("filter.")}
-    return filters.apply(log, asked)
+    if options.file:
+        data["log"] = options.file
+    return read_log(from_mapping(DataConfig, data), from_mapping(FilterConfig, given.get("filter", {})))
 
 
 def _add_cache(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 SPLITS = ("global-time", "ratio", "per-user", "leave-last-n", "random", "user-folds", "given")
+"""The registered splits, spelled as options are, so that help needs no import of what splits."""
 
 
 def add_log_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +62,22 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         choices=SPLITS,
         help="default: the split column if one is named, else by time, else per user",
     )
+    _add_given_parts(split)
+    hidden = ("train", "train+valid")
+    split.add_argument(
+        "--history", dest="split.history", choices=hidden, help="what a user is made of when test is scored"
+    )
+    split.add_argument(
+        "--exclude", dest="split.exclude", choices=hidden, help="what may not be recommended when test is scored"
+    )
+
+
+def add_given_split_arguments(parser: argparse.ArgumentParser) -> None:
+    """For verbs that look at every split: that of the log's own."""
+    _add_given_parts(parser.add_argument_group("how it is split"))
+
+
+def _add_given_parts(split: argparse._ArgumentGroup) -> None:
     split.add_argument(
         "--split-column",
         dest="data.split_column",
@@ -69,10 +86,3 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     )
     split.add_argument("--test", dest="data.test_log", metavar="FILE", help="the test rows, where --log holds train")
     split.add_argument("--valid", dest="data.valid_log", metavar="FILE", help="the valid rows, beside --test")
-    hidden = ("train", "train+valid")
-    split.add_argument(
-        "--history", dest="split.history", choices=hidden, help="what a user is made of when test is scored"
-    )
-    split.add_argument(
-        "--exclude", dest="split.exclude", choices=hidden, help="what may not be recommended when test is scored"
-    )

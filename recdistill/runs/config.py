@@ -114,12 +114,8 @@ class RunConfig:
     def from_options(cls, options: argparse.Namespace) -> RunConfig:
         """The config file, then the options, then each --set, later ones first in force."""
         values: dict[str, Any] = read_toml(Path(options.config)) if options.config else {}
-        for setting, value in vars(options).items():
-            section, dot, name = setting.partition(".")
-            if dot and value is not None:
-                values.setdefault(section, {})[name] = value
-        if getattr(options, "columns", None):
-            values.setdefault("data", {})["columns"] = parse_columns(options.columns)
+        for section, given in sections(options).items():
+            values[section] = {**values.get(section, {}), **given}
         for name in ("seeds", "device", "minutes", "memory"):
             if getattr(options, name) is not None:
                 values[name] = getattr(options, name)
@@ -129,6 +125,18 @@ class RunConfig:
             assign(values, assignment)
         values.pop("plan", None)  # what an earlier run planned is made again from the same counts
         return from_mapping(cls, values)
+
+
+def sections(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The options that stand for settings (`data.log`, `filter.core`) and were given, by section and name."""
+    found: dict[str, dict[str, Any]] = {}
+    for setting, value in vars(options).items():
+        section, dot, name = setting.partition(".")
+        if dot and value is not None:
+            found.setdefault(section, {})[name] = value
+    if getattr(options, "columns", None):
+        found.setdefault("data", {})["columns"] = parse_columns(options.columns)
+    return found
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recdistill.data.log import Log
     from recdistill.data.splits import Split
     from recdistill.runs.config import RunConfig
-    from recdistill.runs.data_config import DataConfig
+    from recdistill.runs.data_config import DataConfig, FilterConfig
 
 
 def log_path(data: DataConfig) -> str:
@@ -50,15 +50,15 @@ def fingerprints(config: RunConfig) -> dict[str, str]:
     return found
 
 
-def read_log(config: RunConfig) -> Log:
-    """The log of a run, encoded and filtered, with what is known of its items and users."""
-    data, named = config.data, paths(config.data)
+def read_log(data: DataConfig, filter: FilterConfig) -> Log:
+    """The log, encoded and filtered, with what is known of its items and users."""
+    named = paths(data)
     log = _read(data, named["log"], data.split_column)
     if "test" in named:
         parts = {"train": log} | {part: _read(data, named[part], None) for part in ("valid", "test") if part in named}
         log = splits.concatenate(parts)
-    log = with_tables(log, items=data.items, users=data.users, columns=data.columns)
-    return filters.apply(log, config.filter.settings())
+    log = with_tables(log, items=data.items, users=data.users, columns=_columns(data))
+    return filters.apply(log, filter.settings())
 
 
 def with_tables(log: Log, *, items: str | None, users: str | None, columns: Mapping[str, str]) -> Log:

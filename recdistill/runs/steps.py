@@ -87,7 +87,7 @@ class Workshop:
         }
 
         def build(folder: Path) -> dict[str, Any]:
-            log = inputs.read_log(config)
+            log = inputs.read_log(config.data, config.filter)
             split = _without_paths(inputs.make_split(log, config), named)
             split.save(folder / "split")
             return {"log_sha256": found["log"], "notes": list(_named(log.notes, named))}

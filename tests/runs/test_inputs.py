@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from recdistill.cli import log_options
 from recdistill.cli.main import build_parser
+from recdistill.data.log import Log
+from recdistill.data.splits import SPLITS
 from recdistill.errors import ConfigError, DataError
 from recdistill.runs import inputs
 from recdistill.runs.config import RunConfig
@@ -13,6 +16,14 @@ from tests.conftest import tiny_frame
 
 def configured(*words: str) -> RunConfig:
     return RunConfig.from_options(build_parser().parse_args(["run", "--out", "x", "--no-cache", *words]))
+
+
+def read_log(config: RunConfig) -> Log:
+    return inputs.read_log(config.data, config.filter)
+
+
+def test_every_split_can_be_asked_for() -> None:
+    assert {name.replace("-", "_") for name in log_options.SPLITS} == set(SPLITS)
 
 
 def test_an_option_is_the_setting_that_it_names(tmp_path: Path) -> None:
@@ -25,7 +36,7 @@ def test_an_option_is_the_setting_that_it_names(tmp_path: Path) -> None:
 def test_the_filters_come_before_the_split(tiny_log: Path) -> None:
     frame = tiny_frame()
     since = int(frame["timestamp"].quantile(0.3))
-    log = inputs.read_log(configured("--log", str(tiny_log), "--set", f"filter.since={since}"))
+    log = read_log(configured("--log", str(tiny_log), "--set", f"filter.since={since}"))
     assert log.times is not None
     assert log.times.min() >= since
     assert log.n_rows == (frame["timestamp"] >= since).sum()
@@ -46,21 +57,21 @@ def test_a_date_may_be_set_like_any_setting() -> None:
 )
 def test_the_split_is_the_one_that_the_settings_name(tiny_log: Path, words: tuple[str, ...], name: str) -> None:
     config = configured("--log", str(tiny_log), *words)
-    split = inputs.make_split(inputs.read_log(config), config)
+    split = inputs.make_split(read_log(config), config)
     assert split.name == name
     assert (split.history == "train+valid") == (name == "leave_last_n")
 
 
 def test_history_and_exclude_go_before_what_the_split_has(tiny_log: Path) -> None:
     config = configured("--log", str(tiny_log), "--split", "leave-last-n", "--history", "train")
-    split = inputs.make_split(inputs.read_log(config), config)
+    split = inputs.make_split(read_log(config), config)
     assert (split.history, split.exclude) == ("train", "train+valid")
 
 
 def test_a_setting_of_another_split_is_refused(tiny_log: Path) -> None:
     config = configured("--log", str(tiny_log), "--split", "global-time", "--set", "split.folds=3")
     with pytest.raises(ConfigError, match=r"split\.folds: the split global_time has no such setting"):
-        inputs.make_split(inputs.read_log(config), config)
+        inputs.make_split(read_log(config), config)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +93,7 @@ def test_settings_that_contradict_each_other_are_refused(words: tuple[str, ...],
 
 def test_no_log_at_all_is_refused() -> None:
     with pytest.raises(ConfigError, match="no log: give --log FILE or --dataset NAME"):
-        inputs.read_log(configured())
+        read_log(configured())
 
 
 def test_three_files_are_the_parts_of_a_split(tmp_path: Path) -> None:
@@ -92,7 +103,7 @@ def test_three_files_are_the_parts_of_a_split(tmp_path: Path) -> None:
         rows.to_csv(tmp_path / f"{part}.csv", index=False)
     words = ("--log", "train.csv", "--valid", "valid.csv", "--test", "test.csv")
     config = configured(*(str(tmp_path / word) if word.endswith(".csv") else word for word in words))
-    split = inputs.make_split(inputs.read_log(config), config)
+    split = inputs.make_split(read_log(config), config)
     assert split.name == "given"
     assert split.train.n_rows == len(parts["train"].drop_duplicates(["user_id", "item_id"]))
     assert split.valid is not None
@@ -122,6 +133,6 @@ def test_a_name_given_to_the_logs_items_counts_for_the_table_of_items_too(tmp_pa
     names = frame["Artikel"].drop_duplicates()
     names.to_frame().assign(title=names.str.upper()).to_csv(tmp_path / "goods.csv", index=False)
     words = ("--log", str(tmp_path / "log.csv"), "--items", str(tmp_path / "goods.csv"), "--columns", "item_id=Artikel")
-    log = inputs.read_log(configured(*words))
+    log = read_log(configured(*words))
     assert log.item_features is not None
     assert log.item_features.titles(log.items)[0] == log.items.ids()[0].upper()  # type: ignore[index]
