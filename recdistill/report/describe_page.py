@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recdistill.files import whole_file
 from recdistill.report import describe_charts as charts
 from recdistill.report import describe_text as words
-from recdistill.report import figures
+from recdistill.report import figures, page
 
 if TYPE_CHECKING:
     from recdistill.data.describe import Description
@@ -16,25 +15,12 @@ if TYPE_CHECKING:
 
 def write_page(told: Description, path: Path) -> None:
     """Draw the page; an older one is replaced when the new one is whole."""
-    text = render(told)
-    with whole_file(Path(path)) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    page.write(render(told), path)
 
 
 def render(told: Description) -> str:
     """The page as text."""
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": figures.count, "percent": figures.percent, "svg": Markup}
-    return environment.get_template("describe.html").render(_page(told))
+    return page.render("describe.html", _page(told))
 
 
 def _page(told: Description) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recdistill.report import charts, figures, findings, reading
+from recdistill.report import charts, figures, findings, page, reading
 from recdistill.report.glossary import glossary
 from recdistill.report.reading import Entry, Report
 
@@ -22,33 +21,12 @@ _GROUPS = {
 
 def write_html(report: Report, path: Path) -> None:
     """Draw `report` (the content of report.json) into one file; an older one is replaced when the new one is whole."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(render(report), encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    page.write(render(report), path)
 
 
 def render(report: Report) -> str:
     """The page as text."""
-    import jinja2
-    from markupsafe import Markup
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "quality": figures.quality, "difference": figures.difference, "size": figures.size, "percent": figures.percent,
-        "rate": figures.rate, "ms": figures.milliseconds, "duration": figures.duration, "count": figures.count,
-        "metric": figures.metric_name, "svg": Markup,
-    }  # fmt: skip
-    return environment.get_template("template.html").render(_page(report))
+    return page.render("template.html", _page(report))
 
 
 def _page(report: Report) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,6 +88,8 @@ def _alone(path: Path, say: Say) -> Iterator[None]:
     """One process at a time; who comes second waits and finds the file there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):  # a lock would be waited for where no file can be made
+            pass
         lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
             lock.acquire(timeout=0)
