@@ -5,8 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from recdistill.cli.main import main
@@ -20,13 +25,44 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 
 
+@contextmanager
+def served(words: list[str]) -> Iterator[str]:
+    """Where the service answers, at a port that is free."""
+    command = [sys.executable, "-m", "recdistill.cli.main", "serve", *words, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found
+        try:
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+def asked(curl: list[str], place: str) -> bool:
+    """What the line asks of port 8000, asked of where the service is."""
+    body, path = curl[curl.index("-d") + 1], curl[-1].removeprefix("localhost:8000")
+    answer = httpx.post(place + path, content=body, headers={"Content-Type": "application/json"}, timeout=30)
+    return answer.status_code == 200 and bool(answer.json())
+
+
 def test_every_block_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    tiny_frame().rename(columns={"user_id": "userId", "item_id": "movieId"}).to_csv("ratings.csv", index=False)
-    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("recdistill ")]
-    assert len(commands) >= 4
-    for command in commands:
-        assert main(shlex.split(command, comments=True)[1:]) == 0, command
+    log = tiny_frame().rename(columns={"user_id": "userId", "item_id": "movieId"})
+    log["movieId"] = log["movieId"].astype(str).str.extract(r"(\d+)", expand=False).astype(int)
+    log["timestamp"] += 1_500_000_000
+    log.to_csv("ratings.csv", index=False)
+    words = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
+    assert {"run", "recommend", "serve", "events", "index"} <= {line[1] for line in words if line[:1] == ["recdistill"]}
+    with ExitStack() as running:
+        place = ""
+        for line in words:
+            if line[:2] == ["recdistill", "serve"]:
+                place = running.enter_context(served(line[2:]))
+            elif line[:1] == ["recdistill"]:
+                assert main(line[1:]) == 0, line
+            elif line[:1] == ["curl"]:
+                assert asked(line, place)
     namespace: dict[str, object] = {}
     python = blocks("python")
     assert len(python) >= 3

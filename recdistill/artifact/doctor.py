@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from recdistill.artifact.index import names_of
 from recdistill.artifact.layout import CHECKSUMS, CONFIG, checked
 from recdistill.artifact.load import load
 from recdistill.errors import ArtifactError
@@ -24,7 +25,7 @@ def doctor(folder: str | Path) -> dict[str, Any]:
         path = found.folder / CONFIG
         raise ArtifactError(f"{path}: claims {claimed!r} bytes, its arrays hold {counted}. Save the model again.")
     described = found.scorer.config()
-    names = (*checked(titles=found.titles is not None), CHECKSUMS)
+    names = (*checked(titles=found.titles is not None, index=names_of(found.folder)), CHECKSUMS)
     return {
         "folder": str(found.folder),
         "name": found.config.get("name"),
@@ -38,6 +39,8 @@ def doctor(folder: str | Path) -> dict[str, Any]:
         "parameters": found.scorer.parameters,
         "bytes": counted,
         "bytes_claimed": claimed,
+        "index": None if found.retriever is None else found.retriever.kind,
+        "index_bytes": 0 if found.retriever is None else found.retriever.nbytes,
         "titles": None if found.titles is None else sum(one is not None for one in found.titles),
         "files": {name: (found.folder / name).stat().st_size for name in names},
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 SCHEMA_VERSION = 1
 WHAT = "an artifact"
 
@@ -12,10 +14,12 @@ TITLES = "titles.safetensors"
 """There where the items have titles."""
 CARD = "README.md"
 CHECKSUMS = "checksums.json"
+INDEX_FOLDER = "index"
+"""There where an index was built: a retriever without its vectors."""
 CHECKED = (CONFIG, MODEL, VOCAB, CARD)
 """Every file that is always there and that `checksums.json` vouches for."""
 
 
-def checked(*, titles: bool) -> tuple[str, ...]:
-    """Every file that `checksums.json` vouches for."""
-    return (*CHECKED, TITLES) if titles else CHECKED
+def checked(*, titles: bool, index: Sequence[str] = ()) -> tuple[str, ...]:
+    """Every file that `checksums.json` vouches for; `index` are the names within its folder."""
+    return (*CHECKED, *([TITLES] if titles else []), *(f"{INDEX_FOLDER}/{name}" for name in index))

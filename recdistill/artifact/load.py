@@ -13,10 +13,23 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from recdistill import files
-from recdistill.artifact.layout import CHECKED, CHECKSUMS, CONFIG, MODEL, SCHEMA_VERSION, TITLES, VOCAB, WHAT, checked
+from recdistill.artifact.index import index_of, names_of
+from recdistill.artifact.layout import (
+    CHECKED,
+    CHECKSUMS,
+    CONFIG,
+    INDEX_FOLDER,
+    MODEL,
+    SCHEMA_VERSION,
+    TITLES,
+    VOCAB,
+    WHAT,
+    checked,
+)
 from recdistill.artifact.titles import Titles
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ArtifactError, DataError, RecdistillError
+from recdistill.retrieval.retriever import Retriever
 from recdistill.serving.scorers import Scorer, scorer_from_arrays
 
 AGAIN = "Copy the folder again, or save the model again."
@@ -30,6 +43,8 @@ class Artifact:
     config: dict[str, Any]
     folder: Path
     titles: Titles | None = None
+    retriever: Retriever | None = None
+    """Where the folder holds an index, and one that reads fewer than all rows."""
 
 
 def load(folder: str | Path, verify: bool = True) -> Artifact:
@@ -49,7 +64,8 @@ def load(folder: str | Path, verify: bool = True) -> Artifact:
         _check_sums(folder)
     scorer = _scorer(folder, config)
     items, users = _vocabularies(folder / VOCAB, scorer)
-    return Artifact(scorer, items, users, config, folder, _titles(folder / TITLES, len(items)))
+    titles = _titles(folder / TITLES, len(items))
+    return Artifact(scorer, items, users, config, folder, titles, index_of(folder, scorer))
 
 
 def _check_version(path: Path, config: Mapping[str, Any]) -> None:
@@ -68,7 +84,10 @@ def _check_sums(folder: Path) -> None:
     sums = files.read_json(path, WHAT)
     if TITLES in sums and not (folder / TITLES).is_file():
         raise ArtifactError(f"{folder / TITLES}: missing, so the artifact is not whole. {AGAIN}")
-    wanted = list(checked(titles=(folder / TITLES).is_file()))
+    lost = [name for name in sums if name.startswith(f"{INDEX_FOLDER}/") and not (folder / name).is_file()]
+    if lost:
+        raise ArtifactError(f"{folder / lost[0]}: missing, so the artifact is not whole. {AGAIN}")
+    wanted = list(checked(titles=(folder / TITLES).is_file(), index=names_of(folder)))
     if list(sums) != wanted or path.read_text(encoding="utf-8") != json.dumps(sums, indent=2) + "\n":
         raise ArtifactError(f"{path}: not as it was written, with one line for each of {wanted}. {AGAIN}")
     for name, want in sums.items():

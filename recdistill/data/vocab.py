@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,13 @@ import numpy as np
 
 from recdistill.errors import DataError
 
-INT64 = np.iinfo(np.int64)
+INT64, INT32 = np.iinfo(np.int64), np.iinfo(np.int32)
+GAPS = 4
+"""Numbers between the smallest and the largest id, for each id, up to which a row is kept for every number."""
+SMALL = 100_000
+"""Integers up to which a dictionary of them is kept; it takes 80 bytes for each."""
+MANY = 1000
+"""Ids from which arrays are faster than a dictionary."""
 
 
 class Vocab:
@@ -58,6 +64,22 @@ class Vocab:
             return self._int_rows_one_by_one(plain)
         find = self._row_of.get
         return np.fromiter((find(_text(one), -1) for one in plain), dtype=np.int64, count=len(plain))
+
+    def rows_of_known(self, ids: Sequence[Any]) -> np.ndarray | None:
+        """The same where all are known and need no conversion, some times as fast; None where that is not so."""
+        try:
+            if self.kind == "utf8" or (len(self) <= SMALL and len(ids) < MANY):
+                rows = np.fromiter(map(self._row_of.__getitem__, ids), np.int64, len(ids))
+            else:
+                given = np.asarray(ids)
+                if given.dtype != np.int64 or given.ndim != 1:
+                    return None
+                rows = self._int_rows(given)
+                if len(rows) and rows.min() < 0:
+                    return None
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return None
+        return None if self._like_switches and self._has_switch(ids, rows) else rows
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored: {"int64"} or UTF-8 {"bytes", "offsets"}."""
@@ -107,10 +129,29 @@ class Vocab:
     def _int_rows(self, ids: np.ndarray) -> np.ndarray:
         if not len(self):
             return np.full(len(ids), -1, dtype=np.int64)
-        order, ordered = self._order, self._ids if self._order is None else self._ids[self._order]
+        if self._places is not None:
+            first, places = self._places
+            last = first + len(places) - 1
+            inside = None
+            if len(ids) and (ids.min() < first or ids.max() > last):
+                inside = (ids >= first) & (ids <= last)
+                ids = np.where(inside, ids, first)
+            rows = places[ids - first].astype(np.int64)
+            return rows if inside is None else np.where(inside, rows, -1)
+        order, ordered = self._order, self._ordered
         place = np.searchsorted(ordered, ids).clip(max=len(self) - 1)
         rows = place if order is None else order[place]
         return np.where(ordered[place] == ids, rows, -1).astype(np.int64, copy=False)
+
+    @cached_property
+    def _places(self) -> tuple[int, np.ndarray] | None:
+        """The smallest id and the row of each number from there, where the ids leave few gaps."""
+        first, last = int(self._ids.min()), int(self._ids.max())
+        if last - first >= GAPS * len(self) + MANY or len(self) > INT32.max:
+            return None
+        places = np.full(last - first + 1, -1, np.int32)
+        places[self._ids - first] = np.arange(len(self))
+        return first, places
 
     def _int_rows_one_by_one(self, ids: list[Any]) -> np.ndarray:
         whole = [_integer(one) for one in ids]
@@ -125,6 +166,21 @@ class Vocab:
     @cached_property
     def _order(self) -> np.ndarray | None:
         return None if self._sorted else np.argsort(self._ids, kind="stable")
+
+    @cached_property
+    def _like_switches(self) -> list[int]:
+        """Rows of the integers 0 and 1, which False and True are equal to."""
+        return [row for row in self._int_rows(np.array([0, 1])).tolist() if row >= 0] if self.kind == "int64" else []
+
+    def _has_switch(self, ids: Sequence[Any], rows: np.ndarray) -> bool:
+        if len(ids) < MANY:
+            return not set(map(type, ids)) <= {int}
+        places = [place for row in self._like_switches for place in np.flatnonzero(rows == row).tolist()]
+        return any(type(ids[place]) is not int for place in places)
+
+    @cached_property
+    def _ordered(self) -> np.ndarray:
+        return self._ids if self._order is None else self._ids[self._order]
 
     @cached_property
     def _row_of(self) -> dict[Any, int]:

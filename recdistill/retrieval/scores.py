@@ -2,107 +2,184 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cached_property
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from recdistill.retrieval.selection import fixed_order
+from recdistill.retrieval.single import Single, times_one
 from recdistill.serving.base import Scorer
 from recdistill.serving.histories import Histories
-from recdistill.tables.codecs import TILE_BYTES, CodedTable
+from recdistill.tables.codecs import CodedTable
 
 ROUNDING = 2.0**-24
 EXACT_BYTES = 4_000_000
+DENSE = 65_536
+"""Items up to which whole rows of scores are looked at; beyond, tiles of `WIDE` items."""
+WIDE = 8192
+SINGLE_BYTES = 16_000_000
+"""Of a float32 item table that is laid out once more for one person at a time."""
+
+
+class Asked(Protocol):
+    """Scores of one batch of users."""
+
+    error: np.ndarray
+    """(batch,) how far what `fill` gives may lie from the truth"""
+
+    def fill(self, out: np.ndarray, users: slice, start: int, stop: int) -> None:
+        """Write the scores of some of the users and the items from `start` to `stop` to `out`."""
+
+    def exact(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """float32 scores (pairs,) of users and items: the same alone and in any batch."""
+
+    def roughly(self, user: int, items: np.ndarray) -> np.ndarray:
+        """float32 scores (items,) of one user, within `error`."""
 
 
 class Scores(Protocol):
-    def fill(self, out: np.ndarray, histories: Histories, user_rows: np.ndarray | None) -> np.ndarray:
-        """Write the scores (batch, n_items) of these users to `out`; a bound of each user's rounding error (batch,)."""
+    """Scores of a catalogue, or of some of its items: then an item's number is its place among these."""
 
-    def exact(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """float32 scores of `items` (m, some) for `users` (m,) of the last `fill`: the same in any batch."""
+    n_items: int
+    width: int
+    """Of how many items `fill` is to be asked at once."""
+
+    def ask(self, scorer: Scorer, histories: Histories, user_rows: np.ndarray | None) -> Asked: ...
 
 
 def scores_of(scorer: Scorer) -> Scores:
-    table = getattr(scorer, "item_table", None)
-    return Products(scorer, table) if scorer.vectors and table is not None else Given(scorer)
+    """The scores of the whole catalogue; what they need beside the scorer is made once and goes with it."""
+    found = _kept.get(scorer)
+    if found is None:
+        found = _kept[scorer] = scores_among(scorer, None)
+    return found
+
+
+def scores_among(scorer: Scorer, rows: np.ndarray | None) -> Scores:
+    """The scores of some item rows, sorted."""
+    return Products(scorer, rows) if scorer.vectors and hasattr(scorer, "item_table") else Given(scorer, rows)
+
+
+_kept: WeakKeyDictionary[Scorer, Scores] = WeakKeyDictionary()
 
 
 class Given:
-    """A scorer without vectors: what it says is exact."""
+    """Of a scorer without vectors: what it says is exact."""
 
-    def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
-        self._last = np.zeros((0, 0), np.float32)
+    def __init__(self, scorer: Scorer, rows: np.ndarray | None) -> None:
+        self.rows = rows
+        self.n_items = self.width = scorer.n_items if rows is None else len(rows)
 
-    def fill(self, out: np.ndarray, histories: Histories, user_rows: np.ndarray | None) -> np.ndarray:
-        out[:] = self.scorer.score(histories, user_rows)
-        self._last = out
-        return np.zeros(len(out))
+    def ask(self, scorer: Scorer, histories: Histories, user_rows: np.ndarray | None) -> Asked:
+        return _GivenTo(self, scorer, histories, user_rows)
+
+
+class _GivenTo:
+    def __init__(self, source: Given, scorer: Scorer, histories: Histories, user_rows: np.ndarray | None) -> None:
+        self.source, self.scorer, self.histories, self.user_rows = source, scorer, histories, user_rows
+        self.error = np.zeros(len(histories))
+        self._last, self._first = np.zeros((0, 0), np.float32), 0
+
+    def fill(self, out: np.ndarray, users: slice, start: int, stop: int) -> None:
+        rows = None if self.user_rows is None else self.user_rows[users]
+        scores = self.scorer.score(self.histories.take(users), rows)
+        self._last = scores if self.source.rows is None else scores[:, self.source.rows]
+        self._first = users.start
+        out[:] = self._last
 
     def exact(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return self._last[users[:, None], items]
+        """Of users of the last `fill` alone."""
+        return self._last[users - self._first, items]
+
+    def roughly(self, user: int, items: np.ndarray) -> np.ndarray:
+        return self._last[user - self._first, items]
 
 
 class Products:
-    """A scorer with vectors: a matrix product, tile by tile where the decoded item table would be large.
+    """Of a scorer with vectors: matrix products, tile by tile where the decoded item table would be large.
 
     People of whom nothing is known get the scorer's popularity in its place, where it has one.
     """
 
-    def __init__(self, scorer: Scorer, table: CodedTable) -> None:
-        self.scorer, self.table = scorer, table
-        n_items, dimension = table.shape
-        bias = getattr(scorer, "item_bias", None)
-        self.bias = None if bias is None else bias.astype(np.float32)
-        self.popularity = None if scorer.popularity is None else scorer.popularity.astype(np.float32)
-        small = table.codec == "fp32" or n_items * dimension * 4 <= TILE_BYTES
-        self._decoded = table.matrix() if small else None
-        self._rows = n_items if small else max(1, TILE_BYTES // (4 * dimension))
-        largest_bias = 0.0 if bias is None else float(np.abs(bias).max(initial=0))
+    def __init__(self, scorer: Scorer, rows: np.ndarray | None) -> None:
+        table: CodedTable = scorer.item_table  # type: ignore[attr-defined]
+        self.table = table if rows is None else CodedTable("fp32", {"values": table.rows(rows)})
+        self.n_items, dimension = self.table.shape
+        _ = self.table.decoded  # from now on its rows are read from there
+        self.width = self.n_items if self.n_items <= DENSE else WIDE
+        self.bias, self.popularity = _floats(scorer.item_bias, rows), _floats(scorer.popularity, rows)
+        largest_bias = 0.0 if self.bias is None else float(np.abs(self.bias).max(initial=0))
         # |product - exact| ≤ error_per_length · |u| + error: the usual bound of a sum of d products
-        self._error_per_length = ROUNDING * (dimension + 8) * table.longest_row
-        self._error = ROUNDING * 8 * largest_bias
-        self._queries = np.zeros((0, dimension), np.float32)
-        self._unknown = np.zeros(0, bool)
+        self.error_per_length = ROUNDING * (dimension + 8) * self.table.longest_row
+        self.error = ROUNDING * 8 * largest_bias
+        self.order = fixed_order(scorer.n_items).place if rows is None else fixed_order(scorer.n_items).place[rows]
+        self.rows = rows
 
-    def fill(self, out: np.ndarray, histories: Histories, user_rows: np.ndarray | None) -> np.ndarray:
-        self._queries = self.scorer.queries(histories, user_rows)
-        for start, tile in self._tiles():
-            part = out[:, start : start + len(tile)]
-            if len(out) == 1:  # no threads to wait for: 0.1 ms, where a busy processor made a product take 8 ms
-                np.einsum("nd,d->n", tile, self._queries[0], out=part[0])
-            else:
-                np.matmul(self._queries, tile.T, out=part)
-        if self.bias is not None:
-            out += self.bias
-        if self.popularity is not None:
-            self._unknown = self.scorer.unknown(histories, user_rows)
-            out[self._unknown] = self.popularity
-        lengths = np.linalg.norm(self._queries.astype(np.float64), axis=1)
+    @cached_property
+    def single(self) -> Single | None:
+        """For one person at a time, where the catalogue is small enough for a copy of it."""
+        decoded = self.table.decoded
+        if decoded is None or decoded.nbytes > SINGLE_BYTES or self.width < self.n_items:
+            return None
+        return Single(decoded, self.bias, self.popularity, self.order, self.rows, self.error_per_length, self.error)
+
+    def ask(self, scorer: Scorer, histories: Histories, user_rows: np.ndarray | None) -> ProductsWith:
+        queries = scorer.queries(histories, user_rows)
+        unknown = None if self.popularity is None else scorer.unknown(histories, user_rows)
+        return ProductsWith(self, queries, unknown)
+
+
+class ProductsWith:
+    """Products with the queries (batch, dimension) of some users; `unknown` are those who get popularity."""
+
+    def __init__(self, source: Products, queries: np.ndarray, unknown: np.ndarray | None) -> None:
+        self.source, self.queries, self.unknown = source, queries, unknown
+        lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
         # for people who get popularity, whose queries are zero, nothing is rounded
-        return np.where(lengths == 0, 0.0, self._error_per_length * lengths + self._error)
+        self.error = np.where(lengths == 0, 0.0, source.error_per_length * lengths + source.error)
+
+    def fill(self, out: np.ndarray, users: slice, start: int, stop: int) -> None:
+        tile = self.source.table.tile(start, stop)
+        queries = self.queries[users]
+        if len(queries) == 1:
+            times_one(tile, queries[0], out[0])
+        else:
+            np.matmul(queries, tile.T, out=out)
+        if self.source.bias is not None:
+            out += self.source.bias[start:stop]
+        if self.unknown is not None and self.unknown[users].any():
+            assert self.source.popularity is not None
+            out[self.unknown[users]] = self.source.popularity[start:stop]
 
     def exact(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        scores = np.empty(items.shape, np.float32)
-        step = max(1, EXACT_BYTES // (8 * max(1, self.table.shape[1]) * max(1, items.shape[1])))
+        scores = np.empty(len(users), np.float32)
+        source = self.source
+        step = max(1, EXACT_BYTES // (16 * max(1, source.table.shape[1])))
         for start in range(0, len(users), step):
             part = slice(start, start + step)
-            rows = self._item_rows(items[part]).astype(np.float64)
-            queries = self._queries[users[part]].astype(np.float64)
-            sums = np.einsum("mkd,md->mk", rows, queries)
-            scores[part] = sums if self.bias is None else sums + self.bias[items[part]]
-        if self.popularity is not None:
-            by_popularity = self._unknown[users]
-            scores[by_popularity] = self.popularity[items[by_popularity]]
+            rows = source.table.rows(items[part]).astype(np.float64)
+            sums = np.einsum("pd,pd->p", rows, self.queries[users[part]].astype(np.float64))
+            scores[part] = sums if source.bias is None else sums + source.bias[items[part]]
+        if self.unknown is not None:
+            strangers = self.unknown[users]
+            if strangers.any():
+                assert source.popularity is not None
+                scores[strangers] = source.popularity[items[strangers]]
         return scores
 
-    def _item_rows(self, items: np.ndarray) -> np.ndarray:
-        return self.table.rows(items) if self._decoded is None else self._decoded[items]
+    def roughly(self, user: int, items: np.ndarray) -> np.ndarray:
+        source = self.source
+        if self.unknown is not None and self.unknown[user]:
+            assert source.popularity is not None
+            return source.popularity[items]
+        scores = np.empty(len(items), np.float32)
+        times_one(source.table.rows(items), self.queries[user], scores)
+        return scores if source.bias is None else scores + source.bias[items]
 
-    def _tiles(self) -> Iterator[tuple[int, np.ndarray]]:
-        for start in range(0, len(self.table), self._rows):
-            if self._decoded is None:
-                yield start, self.table.tile(start, min(start + self._rows, len(self.table)))
-            else:
-                yield start, self._decoded
+
+def _floats(values: np.ndarray | None, rows: np.ndarray | None) -> np.ndarray | None:
+    if values is None:
+        return None
+    return (values if rows is None else values[rows]).astype(np.float32)

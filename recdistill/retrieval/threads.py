@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from recdistill.cores import cores
@@ -27,6 +28,14 @@ def share_out(starts: Sequence[int], work: Callable[[Iterator[int]], None]) -> N
             done.result()
 
 
+@cache
+def _libraries() -> Any:
+    """To look for them takes some milliseconds, and numpy's own is there from the start."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 class _Shared(Iterator[int]):
     """An iterator that several threads draw from."""
 
@@ -41,12 +50,10 @@ class _Shared(Iterator[int]):
 @contextmanager
 def _single_threaded_products() -> Iterator[None]:
     """The limit is the whole process's: the first to come sets it, the last to go takes it away."""
-    from threadpoolctl import threadpool_limits
-
     global _inside, _limits
     with _lock:
         if _inside == 0:
-            _limits = threadpool_limits(1, "blas")
+            _limits = _libraries().limit(limits=1, user_api="blas")
         _inside += 1
     try:
         yield

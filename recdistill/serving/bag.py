@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from recdistill.errors import DataError
 from recdistill.serving.base import Scorer, check_rows, check_shape
-from recdistill.serving.histories import Histories, bag_sums
-from recdistill.tables.codecs import CodedTable
+from recdistill.serving.histories import Histories, bag_sums, weighted
+from recdistill.tables.codecs import DECODED_BYTES, CodedTable
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BagScorer(Scorer):
     """u = Σ_history weight_i · H_i / n^power + user row; score = scale · u·V_i + bias_i.
 
+    Where the history has weights of its own they multiply its items', and their sum stands for n.
     With no history and no user row popularity is the score; without it u is zero, and the bias decides.
     """
 
@@ -71,9 +73,9 @@ class BagScorer(Scorer):
         bags = self.item_table if self.history_table is None else self.history_table
         if bags is None:
             return np.zeros((len(histories), 0), np.float32)
-        users = bag_sums(bags, self.history_weight, histories)
+        users = bag_sums(bags, self.history_weight, histories, self._bags)
         if self.history_power:
-            users /= (np.maximum(histories.lengths, 1) ** self.history_power).astype(np.float32)[:, None]
+            users /= self._divisors(histories)[:, None]
         if self.user_table is not None and user_rows is not None:
             user_rows = check_rows(user_rows, self.user_table, len(histories))
             known = np.flatnonzero(user_rows >= 0)
@@ -85,6 +87,65 @@ class BagScorer(Scorer):
 
     def queries(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
         return self.user_vectors(histories, user_rows) * np.float32(self.scale)
+
+    def query_of(self, items: np.ndarray, user_row: int = -1) -> np.ndarray:
+        bags = self._bags
+        if bags is None or bags.shape[1] < 2 or not len(items):
+            return super().query_of(items, user_row)
+        user: np.ndarray = np.add.reduce(bags.take(items, axis=0), axis=0)
+        if self.history_power:
+            user /= self._powers[len(items)]
+        if self.user_table is not None and user_row >= 0:
+            user += self.user_table.rows(np.array([user_row]))[0]
+        if self.normalize:
+            length = np.sqrt(np.add.reduce(np.square(user)))
+            if length:
+                user /= length
+        user *= np.float32(self.scale)
+        return user
+
+    def shares(self, history: Histories, user_row: int, item: int) -> tuple[np.ndarray, float, float]:
+        bias = 0.0 if self.item_bias is None else float(self.item_bias[item])
+        bags = self.item_table if self.history_table is None else self.history_table
+        if self.item_table is None or bags is None:
+            return np.zeros(len(history.items)), 0.0, bias
+        rows = np.array([user_row])
+        if self.popularity is not None and self.unknown(history, rows)[0]:
+            return np.zeros(0), 0.0, float(np.float32(self.popularity[item]))
+        target = self.item_table.rows(np.array([item]))[0].astype(np.float64) * self.scale
+        own = None if self.history_weight is None else self.history_weight[history.items]
+        parts = weighted(bags.rows(history.items), own).astype(np.float64)
+        if history.weights is not None:
+            parts *= history.weights[:, None]
+        if self.history_power:
+            parts /= self._divisors(history)[0]
+        user = np.zeros(self.dimension)
+        if self.user_table is not None and user_row >= 0:
+            user += self.user_table.rows(rows)[0]
+        length = float(np.linalg.norm(parts.sum(axis=0) + user)) if self.normalize else 1.0
+        target /= length or 1.0
+        return parts @ target, float(user @ target), bias
+
+    @cached_property
+    def _bags(self) -> np.ndarray | None:
+        """The history table times its weights, where a decoded table is kept."""
+        table = self.item_table if self.history_table is None else self.history_table
+        if table is None or table.decoded is None:
+            return None
+        if self.history_weight is not None and table.decoded.nbytes > DECODED_BYTES:
+            return None
+        return weighted(table.decoded, self.history_weight)
+
+    def _divisors(self, histories: Histories) -> np.ndarray:
+        """(batch,) float32: n^power."""
+        if histories.weights is None:
+            return self._powers[histories.lengths]
+        totals = histories.totals
+        return (np.where(totals > 0, totals, 1) ** self.history_power).astype(np.float32)
+
+    @cached_property
+    def _powers(self) -> np.ndarray:
+        return (np.maximum(np.arange(self.n_items + 1), 1) ** self.history_power).astype(np.float32)
 
     def item_vectors(self) -> np.ndarray:
         if self.item_table is None:

@@ -81,6 +81,16 @@ class Scorer(ABC):
         """User vectors with every factor folded in, so that score = query · stored item row + bias."""
         return self.user_vectors(histories, user_rows)
 
+    def query_of(self, items: np.ndarray, user_row: int = -1) -> np.ndarray:
+        """(dimension,) float32 of one person with these item rows, sorted and distinct: the same bits as `queries`."""
+        alone = Histories(np.array([0, len(items)]), items)
+        return self.queries(alone, np.array([user_row]))[0]
+
+    def shares(self, history: Histories, user_row: int, item: int) -> tuple[np.ndarray, float, float]:
+        """Of one person's score of an item: the part of each history item (float64), of the user's own row, and of
+        nothing but the item. They add up to it, but for rounding."""
+        raise ConfigError(f"a scorer of the form {self.form!r} cannot say where its scores come from.")
+
     def quantized(self, codec: str) -> Self:
         """The same scorer with its tables in the codec; its small arrays are halved unless the codec is fp32."""
         tables = {name: table.recoded(codec) for name, table in self._tables().items()}

@@ -16,8 +16,8 @@ from recdistill.tables.codecs import CodedTable
 class FoldInScorer(Scorer):
     """score = u·V_i; u is the user's row, or solves (G + λI + (alpha - 1) Σ_history v v') u = alpha Σ_history v.
 
-    (Hu, Koren and Volinsky, 2008: confidence alpha for what was used, 1 for the rest.) Without a history and a row u is
-    zero, and popularity is the score.
+    (Hu, Koren and Volinsky, 2008: confidence alpha for what was used, 1 for the rest.) Where the history has weights
+    they multiply alpha. Without a history and a row u is zero, and popularity is the score.
     """
 
     form: ClassVar[str] = "fold_in"
@@ -65,14 +65,34 @@ class FoldInScorer(Scorer):
             user_rows = check_rows(user_rows, self.user_table, len(histories))
             unknown = user_rows < 0
             users[~unknown] = self.user_table.rows(user_rows[~unknown])
-        regular = self.gram.astype(np.float64) + self.regularization * np.eye(self.dimension)
         for user in np.flatnonzero(unknown & (histories.lengths > 0)):
-            items = histories.items[histories.indptr[user] : histories.indptr[user + 1]]
-            users[user] = self._solve(regular, self.item_table.rows(items).astype(np.float64))
+            users[user] = self._solve(histories.take(slice(user, user + 1)))
         return users
 
-    def _solve(self, regular: np.ndarray, used: np.ndarray) -> np.ndarray:
-        return np.linalg.solve(regular + (self.alpha - 1) * used.T @ used, self.alpha * used.sum(axis=0))
+    def shares(self, history: Histories, user_row: int, item: int) -> tuple[np.ndarray, float, float]:
+        """u is linear in what was used once the confidences are given: item j's part is alpha · v_j' A^-1 v."""
+        target = self.item_table.rows(np.array([item]))[0].astype(np.float64)
+        if self.user_table is not None and user_row >= 0:
+            user = self.user_table.rows(np.array([user_row]))[0].astype(np.float64)
+            return np.zeros(len(history.items)), float(user @ target), 0.0
+        if not len(history.items):
+            return np.zeros(0), 0.0, 0.0 if self.popularity is None else float(np.float32(self.popularity[item]))
+        matrix, used, confidence = self._system(history)
+        return confidence * (used @ np.linalg.solve(matrix, target)), 0.0, 0.0
+
+    def _solve(self, history: Histories) -> np.ndarray:
+        matrix, used, confidence = self._system(history)
+        summed = confidence * used.sum(axis=0) if history.weights is None else confidence @ used
+        return np.linalg.solve(matrix, summed)
+
+    def _system(self, history: Histories) -> tuple[np.ndarray, np.ndarray, float | np.ndarray]:
+        """The left side, the vectors that were used, and their confidences."""
+        regular = self.gram.astype(np.float64) + self.regularization * np.eye(self.dimension)
+        used = self.item_table.rows(history.items).astype(np.float64)
+        if history.weights is None:
+            return regular + (self.alpha - 1) * used.T @ used, used, self.alpha
+        confidence = self.alpha * history.weights.astype(np.float64)
+        return regular + (used.T * (confidence - 1)) @ used, used, confidence
 
     def item_vectors(self) -> np.ndarray:
         return self.item_table.matrix()

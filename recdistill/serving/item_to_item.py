@@ -41,5 +41,11 @@ class ItemScorer(Scorer):
     def dimension(self) -> int:
         return self.n_items
 
+    def shares(self, history: Histories, user_row: int, item: int) -> tuple[np.ndarray, float, float]:
+        if self.popularity is not None and not len(history.items):
+            return np.zeros(0), 0.0, float(np.float32(self.popularity[item]))
+        parts = np.array([self.item_to_item.rows(np.array([row]))[0, item] for row in history.items], np.float64)
+        return parts if history.weights is None else parts * history.weights, 0.0, 0.0
+
     def score(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
         return self._with_popularity(bag_sums(self.item_to_item, None, histories), histories, user_rows)

@@ -2,94 +2,278 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Sequence, Sized
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import numpy as np
 
 from recdistill import artifact
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ConfigError, DataError
-from recdistill.retrieval.exact import top_k
+from recdistill.retrieval.exact import check_k, top_k
+from recdistill.retrieval.kinds import FLAT
+from recdistill.retrieval.scores import Products, scores_of
+from recdistill.retrieval.selection import best_of_pairs, fixed_order
+from recdistill.retrieval.single import Single
+from recdistill.retrieval.subset import Subset
+from recdistill.serving.additions import with_vectors
+from recdistill.serving.answers import ItemFilter, Output, Recommendation, check_output, table
 from recdistill.serving.base import Scorer
+from recdistill.serving.explain import Explanation, Share, explain
 from recdistill.serving.histories import Histories
+from recdistill.serving.similar import most_like
 
-Unknown = Literal["skip", "raise"]
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Explanation", "ItemFilter", "Recommendation", "Recommender", "Share"]
+
+Unknown = Literal["raise", "skip", "popular"]
+UNKNOWN = ("raise", "skip", "popular")
+PLAIN = (list, tuple)
 SHOWN = 10
 """Items that an error names."""
 
 
-class Recommendation(NamedTuple):
-    item_id: Any
-    score: float
-    rank: int
-    """From 1."""
-    title: str | None = None
-    """Where the artifact knows one."""
+class Retriever(Protocol):
+    """An index of the item vectors, in the order of the items."""
+
+    kind: str
+
+    def __len__(self) -> int:
+        """How many items may come."""
+
+    def search(
+        self, queries: np.ndarray, k: int, *, exclude: Histories | None = None, only: Subset | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Item rows int64 and scores float32 (batch, k) of queries (batch, dimension); -1 where there are no more."""
 
 
 class Recommender:
     """Answers from arrays that never change, so that threads may share one."""
 
     def __init__(
-        self, scorer: Scorer, items: Vocab, users: Vocab | None = None, titles: artifact.Titles | None = None
+        self,
+        scorer: Scorer,
+        items: Vocab,
+        users: Vocab | None = None,
+        titles: artifact.Titles | None = None,
+        retriever: Retriever | None = None,
     ) -> None:
-        self.scorer, self.items, self.users, self._titles = scorer, items, users, titles
+        """A `retriever` over the scorer's items finds them; its answers are scored and ordered exactly. Without one the
+        whole catalogue is looked at."""
+        if retriever is not None and retriever.kind == FLAT and len(retriever) == len(items):
+            retriever = None  # it would look at the whole catalogue, too
+        self.scorer, self.items, self.users, self._titles, self.retriever = scorer, items, users, titles, retriever
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = True) -> Recommender:
-        """From an artifact; `verify=False` skips the checksums. Raises ArtifactError for anything but a whole one."""
+        """From an artifact, with the index that it may hold; `verify=False` skips the checksums. Raises ArtifactError
+        for anything but a whole one."""
         found = artifact.load(folder, verify=verify)
-        return cls(found.scorer, found.items, found.users, found.titles)
+        return cls(found.scorer, found.items, found.users, found.titles, getattr(found, "retriever", None))
 
     @overload
     def recommend(
-        self, history: Iterable[Any] | None = ..., user: Any = ..., k: int = ..., with_scores: Literal[False] = ...,
-        exclude: Iterable[Any] = ..., unknown: Unknown = ...,
+        self, history: Iterable[Any] | None = ..., user: Any = ..., k: int = ..., *, exclude: Iterable[Any] = ...,
+        only: ItemFilter | Iterable[Any] | None = ..., weights: Iterable[float] | None = ..., unknown: Unknown = ...,
+        with_scores: Literal[False] = ...,
     ) -> list[Any]: ...  # fmt: skip
     @overload
     def recommend(
-        self, history: Iterable[Any] | None = ..., user: Any = ..., k: int = ..., *, with_scores: Literal[True],
-        exclude: Iterable[Any] = ..., unknown: Unknown = ...,
+        self, history: Iterable[Any] | None = ..., user: Any = ..., k: int = ..., *, exclude: Iterable[Any] = ...,
+        only: ItemFilter | Iterable[Any] | None = ..., weights: Iterable[float] | None = ..., unknown: Unknown = ...,
+        with_scores: Literal[True],
     ) -> list[Recommendation]: ...  # fmt: skip
     def recommend(
         self,
         history: Iterable[Any] | None = None,
         user: Any = None,
         k: int = 10,
-        with_scores: bool = False,
+        *,
         exclude: Iterable[Any] = (),
-        unknown: Unknown = "skip",
+        only: ItemFilter | Iterable[Any] | None = None,
+        weights: Iterable[float] | None = None,
+        unknown: Unknown = "popular",
+        with_scores: bool = False,
     ) -> list[Any]:
         """Item ids, best first, none from the history or `exclude`; fewer than k only where fewer are left.
 
         An entry that is no id may be an item's exact title, where no other item has it. `user` matters to models with a
-        user table alone. Unknown ids are skipped, or refused with `unknown="raise"`.
-        With neither a history nor a known user the answer is what is popular.
+        user table alone. `only` are the items that may come, best prepared by `filter`. `weights` say how much each
+        item of the history counts, 0 or more; of a repeated item the last does.
+        Unknown ids are left out, or refused with `unknown="raise"`. Whoever gives neither a history nor a user is
+        answered with what is popular; so is one of whom nothing is known, unless `unknown="skip"`: then nothing comes.
         """
+        _check_unknown(unknown)
+        if weights is None:
+            answer = self._quickly(history, user, k, exclude, only, with_scores)
+            if answer is not None:
+                return answer
         return self.recommend_batch(
-            [() if history is None else history], k, users=None if user is None else [user], with_scores=with_scores,
-            exclude=[exclude], unknown=unknown,
+            [() if history is None else history], k, users=None if user is None else [user], exclude=[exclude],
+            only=only, weights=None if weights is None else [weights], unknown=unknown, with_scores=with_scores,
         )[0]  # fmt: skip
 
+    @overload
+    def recommend_batch(
+        self, histories: Sequence[Iterable[Any]], k: int = ..., *, users: Sequence[Any] | None = ...,
+        exclude: Sequence[Iterable[Any]] | None = ..., only: ItemFilter | Iterable[Any] | None = ...,
+        weights: Sequence[Iterable[float]] | None = ..., unknown: Unknown = ..., with_scores: bool = ...,
+        output: Literal["lists"] = ...,
+    ) -> list[list[Any]]: ...  # fmt: skip
+    @overload
+    def recommend_batch(
+        self, histories: Sequence[Iterable[Any]], k: int = ..., *, users: Sequence[Any] | None = ...,
+        exclude: Sequence[Iterable[Any]] | None = ..., only: ItemFilter | Iterable[Any] | None = ...,
+        weights: Sequence[Iterable[float]] | None = ..., unknown: Unknown = ..., output: Literal["arrow"],
+    ) -> pa.Table: ...  # fmt: skip
+    @overload
+    def recommend_batch(
+        self, histories: Sequence[Iterable[Any]], k: int = ..., *, users: Sequence[Any] | None = ...,
+        exclude: Sequence[Iterable[Any]] | None = ..., only: ItemFilter | Iterable[Any] | None = ...,
+        weights: Sequence[Iterable[float]] | None = ..., unknown: Unknown = ..., output: Literal["pandas"],
+    ) -> pd.DataFrame: ...  # fmt: skip
     def recommend_batch(
         self,
         histories: Sequence[Iterable[Any]],
         k: int = 10,
         *,
         users: Sequence[Any] | None = None,
-        with_scores: bool = False,
         exclude: Sequence[Iterable[Any]] | None = None,
-        unknown: Unknown = "skip",
-    ) -> list[list[Any]]:
-        """One answer for each history, the same as asked for one by one; `users` and `exclude` go along with them."""
-        if unknown not in ("skip", "raise"):
-            raise ConfigError(f"unknown={unknown!r}: must be 'skip' or 'raise'.")
-        bags = self._bags(histories, "history", unknown)
-        seen = bags if exclude is None else _union(bags, self._bags(exclude, "exclude", unknown))
-        items, scores = top_k(self.scorer, bags, self._user_rows(users, unknown), k, seen)
-        return [self._answer(rows, values, with_scores) for rows, values in zip(items, scores, strict=True)]
+        only: ItemFilter | Iterable[Any] | None = None,
+        weights: Sequence[Iterable[float]] | None = None,
+        unknown: Unknown = "popular",
+        with_scores: bool = False,
+        output: Output = "lists",
+    ) -> Any:
+        """One answer for each history, the same as asked for one by one; `users`, `exclude` and `weights` go along with
+        them, `only` holds for all.
+
+        `output="arrow"` or `"pandas"` gives one table: `history` (which one of the batch), `user_id` where users were
+        given, `item_id`, `score`, `rank` from 1, and `title` where there are titles.
+        """
+        _check_unknown(unknown)
+        check_output(output, with_scores)
+        lists = [_listed(one, "history") for one in histories]
+        for name, given in (("users", users), ("exclude", exclude), ("weights", weights)):
+            if given is not None and len(given) != len(lists):
+                raise DataError(f"{name}: {len(given)} lists for {len(lists)} histories; give one for each.")
+        seen = self._bags(lists, "history", unknown)
+        bags = seen if weights is None else self._weighted(lists, weights)
+        if exclude is not None and any(map(_filled, exclude)):
+            seen = _union(seen, self._bags([_listed(one, "exclude") for one in exclude], "exclude", unknown))
+        user_rows = self._user_rows(users, unknown)
+        rows, scores = self.recommend_rows(bags, k, user_rows=user_rows, exclude=seen, only=self._subset(only, unknown))
+        if unknown == "skip":
+            gave = np.array([bool(one) for one in lists], bool)
+            gave |= np.array([users is not None and users[place] is not None for place in range(len(lists))], bool)
+            rows[gave & self.scorer.unknown(bags, user_rows)] = -1
+        if output == "lists":
+            return self._lists(rows, scores, with_scores)
+        return table(
+            rows, scores, self.items, users, None if self._titles is None else self._titles.__getitem__, output
+        )
+
+    def recommend_rows(
+        self,
+        histories: Histories,
+        k: int = 10,
+        *,
+        user_rows: np.ndarray | None = None,
+        exclude: Histories | None = None,
+        only: Subset | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same by rows of `items` and `users`: item rows int64 and scores float32 (batch, k), -1 and -inf where no
+        more are left. Nothing is left out but `exclude`."""
+        if self.retriever is None or not self.scorer.vectors:
+            return top_k(self.scorer, histories, user_rows, k, exclude, only=only)
+        strangers = self.scorer.unknown(histories, user_rows)
+        if not strangers.any():
+            return self._retrieved(histories, k, user_rows, exclude, only)
+        rows, scores = np.full((len(histories), k), -1, np.int64), np.full((len(histories), k), -np.inf, np.float32)
+        for some, way in ((np.flatnonzero(strangers), self._looked_for), (np.flatnonzero(~strangers), self._retrieved)):
+            if len(some):
+                own = None if user_rows is None else user_rows[some]
+                seen = None if exclude is None else exclude.take(some)
+                rows[some], scores[some] = way(histories.take(some), k, own, seen, only)
+        return rows, scores
+
+    def recommend_rows_of_one(self, rows: np.ndarray, k: int = 10, *, user_row: int = -1) -> np.ndarray:
+        """Item rows int64, best first, for one history of rows, sorted and distinct; none of them comes back. The door
+        for programs that keep rows: nothing is checked but k."""
+        if self._single is None or not len(rows):
+            history = Histories(np.array([0, len(rows)]), rows)
+            found = self.recommend_rows(history, k, user_rows=np.array([user_row]), exclude=history)[0][0]
+            return found[found >= 0]
+        check_k(k, len(self.items))
+        return self._single.best_items(self.scorer.query_of(rows, user_row), k, rows)
+
+    def filter(self, item_ids: Iterable[Any], unknown: Unknown = "skip") -> ItemFilter:
+        """The items that alone may come, to be given as `only`; unknown ids are left out, or refused with "raise"."""
+        given = _listed(item_ids, "filter")
+        rows = self._known_rows(given, "filter", unknown)
+        return ItemFilter(np.unique(rows[rows >= 0]), self.items)
+
+    def similar(
+        self,
+        item: Any,
+        k: int = 10,
+        *,
+        exclude: Iterable[Any] = (),
+        only: ItemFilter | Iterable[Any] | None = None,
+        with_scores: bool = False,
+    ) -> list[Any]:
+        """Ids of the items most like an item (or title), best first; scores are cosines of their vectors, or what an
+        item-to-item model says. Raises DataError for an item that is not known."""
+        row = self._row(item, "item")
+        check_k(k, len(self.items))
+        hidden = self._known_rows(_listed(exclude, "exclude"), "exclude", "skip")
+        subset = self._subset(only, "skip")
+        rows, scores = most_like(self.scorer, row, k, hidden[hidden >= 0], None if subset is None else subset.penalty)
+        return self._answer(rows, scores, with_scores)
+
+    def explain(
+        self, history: Iterable[Any], item: Any, user: Any = None, weights: Iterable[float] | None = None
+    ) -> Explanation:
+        """Where the item's score for this person comes from: the share of every history item, the largest first, of the
+        person's own row, and of the item alone. They add up to the score that `recommend` gives."""
+        listed = _listed(history, "history")
+        row = self._row(item, "item")
+        bags = self._bags([listed], "history", "skip") if weights is None else self._weighted([listed], [weights])
+        user_rows = self._user_rows(None if user is None else [user], "skip")
+        parts = explain(self.scorer, bags, -1 if user_rows is None else int(user_rows[0]), row)
+        ids = self.items.ids(bags.items[: len(parts.shares)]).tolist()
+        shares = sorted(map(Share, ids, parts.shares.tolist()), key=lambda one: -one.share)
+        return Explanation(self._id(row), parts.score, tuple(shares), parts.user, parts.bias)
+
+    def with_items(
+        self,
+        ids: Iterable[Any],
+        vectors: np.ndarray,
+        *,
+        bias: np.ndarray | None = None,
+        titles: Sequence[str | None] | None = None,
+    ) -> Recommender:
+        """A recommender that knows new items, too, by vectors (new, dimension) of the model's space; this one stays as
+        it is. Without a `bias` they get the median one. An index is left behind: build one for the new catalogue."""
+        new = list(ids)
+        for name, given in (("vectors", vectors), ("titles", titles)):
+            if given is not None and len(given) != len(new):
+                raise DataError(f"with_items: {len(given)} {name} for {len(new)} ids; give one for each.")
+        items = Vocab([*self.items.ids().tolist(), *new])
+        if items.kind != self.items.kind and len(self.items):
+            raise DataError(f"with_items: the ids must be {self.items.kind}, as those that there are.")
+        called = None
+        if titles is not None or self._titles is not None:
+            old = [None] * len(self.items) if self._titles is None else self._titles
+            called = artifact.Titles.of([*old, *([None] * len(new) if titles is None else titles)])
+        return Recommender(with_vectors(self.scorer, vectors, bias), items, self.users, called)
 
     def unknown(self, item_ids: Iterable[Any]) -> list[Any]:
         """Those of the ids (or titles) that are not in the catalogue."""
@@ -111,24 +295,131 @@ class Recommender:
         ids = self.items.ids(rows).tolist()
         return list(zip(ids, self.titles(ids), strict=True))
 
+    def _quickly(self, history: Any, user: Any, k: int, exclude: Any, only: Any, with_scores: bool) -> list[Any] | None:
+        """The answer in the plain case, in a twentieth of the time: every id known and in its own spelling, a small
+        catalogue, no filter but a prepared one; None otherwise."""
+        single, penalty = self._single, None
+        if single is None or type(k) is not int or not 0 < k <= single.n_items or not isinstance(history, PLAIN):
+            return None
+        if only is not None:
+            subset = only.of(self.items) if isinstance(only, ItemFilter) else None
+            if subset is None or subset.scores(self.scorer) is not None:
+                return None
+            penalty = subset.penalty
+        rows = self.items.rows_of_known(history)
+        if rows is None or not len(rows):
+            return None
+        hidden = rows = distinct(rows, single.n_items)
+        if type(exclude) is not tuple or exclude:
+            more = self.items.rows_of_known(exclude) if isinstance(exclude, PLAIN) else None
+            if more is None:
+                return None
+            hidden = np.concatenate([rows, more])
+        user_row = -1
+        if user is not None:
+            user_row = -1 if self.users is None else int(self.users.rows([user])[0])
+            if user_row < 0:
+                return None
+        query = self.scorer.query_of(rows, user_row)
+        if with_scores:
+            return self._answer(*single.best(query, k, hidden, penalty=penalty), with_scores=True)
+        ids: list[Any] = self.items.ids().take(single.best_items(query, k, hidden, penalty)).tolist()
+        return ids
+
+    @cached_property
+    def _single(self) -> Single | None:
+        if self.retriever is not None:
+            return None
+        source = scores_of(self.scorer)
+        return source.single if isinstance(source, Products) else None
+
+    def _looked_for(
+        self, histories: Histories, k: int, user_rows: np.ndarray | None, exclude: Histories | None, only: Subset | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return top_k(self.scorer, histories, user_rows, k, exclude, only=only)
+
+    def _retrieved(
+        self, histories: Histories, k: int, user_rows: np.ndarray | None, exclude: Histories | None, only: Subset | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What the index finds, with the scores and in the order of the exact search."""
+        check_k(k, len(self.items))
+        assert self.retriever is not None
+        source = scores_of(self.scorer)
+        assert isinstance(source, Products)
+        asked = source.ask(self.scorer, histories, user_rows)
+        found, _ = self.retriever.search(asked.queries, k, exclude=exclude, only=only)
+        users, places = np.nonzero(found >= 0)
+        rows = found[users, places]
+        order = fixed_order(self.scorer.n_items)
+        return best_of_pairs(users, rows, asked.exact(users, rows), len(histories), k, order)
+
+    def _lists(self, rows: np.ndarray, scores: np.ndarray, with_scores: bool) -> list[list[Any]]:
+        if with_scores or (rows.size and rows.min() < 0):
+            answers = zip(rows, scores, strict=True)
+            return [self._answer(one[one >= 0], values[one >= 0], with_scores) for one, values in answers]
+        lists: list[list[Any]] = self.items.ids(rows).tolist()
+        return lists
+
     def _answer(self, rows: np.ndarray, scores: np.ndarray, with_scores: bool) -> list[Any]:
-        kept = rows >= 0
-        ids = self.items.ids(rows[kept]).tolist()
+        ids: list[Any] = self.items.ids(rows).tolist()
         if not with_scores:
             return ids
-        titles = [None if self._titles is None else self._titles[row] for row in rows[kept].tolist()]
-        answers = zip(ids, scores[kept].tolist(), titles, strict=True)
-        return [Recommendation(item, score, rank, title) for rank, (item, score, title) in enumerate(answers, 1)]
+        titles = [None if self._titles is None else self._titles[row] for row in rows.tolist()]
+        answers = zip(ids, scores.tolist(), range(1, len(ids) + 1), titles, strict=True)
+        return list(map(Recommendation._make, answers))
 
-    def _bags(self, lists: Sequence[Iterable[Any]], what: str, unknown: Unknown) -> Histories:
-        given = [_listed(one, what) for one in lists]
-        flat = [one for ids in given for one in ids]
-        users = np.repeat(np.arange(len(given)), [len(ids) for ids in given])
-        rows = self._rows(flat, what)
+    def _id(self, row: int) -> Any:
+        return self.items.ids(np.array([row])).tolist()[0]
+
+    def _row(self, item: Any, what: str) -> int:
+        return int(self._known_rows([item], what, "raise")[0])
+
+    def _subset(self, only: ItemFilter | Iterable[Any] | None, unknown: Unknown) -> Subset | None:
+        if only is None:
+            return None
+        return (only if isinstance(only, ItemFilter) else self.filter(only, unknown)).of(self.items)
+
+    def _bags(self, lists: Sequence[list[Any]], what: str, unknown: Unknown) -> Histories:
+        rows = self._known_rows(list(chain.from_iterable(lists)), what, unknown)
+        users = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
+        kept = rows >= 0
+        if not kept.all():
+            users, rows = users[kept], rows[kept]
+        return Histories.from_pairs(users, rows, len(lists))
+
+    def _weighted(self, lists: Sequence[list[Any]], weights: Sequence[Iterable[float]]) -> Histories:
+        """Of items that count: those with a weight above 0."""
+        flat = []
+        for place, (ids, given) in enumerate(zip(lists, weights, strict=True)):
+            own = np.asarray(_numbers(given, place), np.float64)
+            if len(own) != len(ids):
+                raise DataError(f"weights: {len(own)} for a history of {len(ids)} items; give one for each.")
+            if not np.isfinite(own).all() or (own < 0).any():
+                raise DataError(
+                    f"weights: must be finite and 0 or more, found {own[~((own >= 0) & (own < math.inf))][0]}."
+                )
+            flat.append(own)
+        values = np.concatenate([*flat, np.zeros(0)])
+        rows = self._known_rows(list(chain.from_iterable(lists)), "history", "skip")
+        users = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
+        known = rows >= 0
+        all_of_them = Histories.from_pairs(users[known], rows[known], len(lists), values[known].astype(np.float32))
+        assert all_of_them.weights is not None
+        kept = all_of_them.weights > 0
+        return Histories.from_pairs(
+            all_of_them.users[kept], all_of_them.items[kept], len(lists), all_of_them.weights[kept]
+        )
+
+    def _known_rows(self, given: list[Any], what: str, unknown: Unknown) -> np.ndarray:
+        rows = self.items.rows_of_known(given)
+        if rows is not None:
+            return rows
+        rows = self._rows(given, what)
         if unknown == "raise" and (rows < 0).any():
-            missing = flat[int(np.argmin(rows))]
-            raise DataError(f"{what}: no item {missing!r} among {len(self.items)}. Leave it out, or unknown='skip'.")
-        return Histories.from_pairs(users[rows >= 0], rows[rows >= 0], len(given))
+            missing = given[int(np.argmin(rows))]
+            cure = "recommender.find(text) searches." if what == "item" else "Leave it out, or unknown='skip'."
+            raise DataError(f"{what}: no item {missing!r} among {len(self.items):,}. {cure}")
+        return rows
 
     def _rows(self, given: list[Any], what: str) -> np.ndarray:
         """Rows of ids, and of exact titles where they are no ids; -1 where they are neither."""
@@ -154,14 +445,39 @@ class Recommender:
         return rows
 
 
+def distinct(rows: np.ndarray, n_items: int) -> np.ndarray:
+    """Sorted and each once."""
+    if n_items > 100_000:
+        return np.unique(rows)
+    there = np.zeros(n_items, bool)
+    there[rows] = True
+    return there.nonzero()[0]
+
+
 def _union(first: Histories, second: Histories) -> Histories:
-    if len(second) != len(first):
-        raise DataError(f"exclude: {len(second)} lists for {len(first)} histories; give one for each.")
     users = np.concatenate([first.users, second.users])
     return Histories.from_pairs(users, np.concatenate([first.items, second.items]), len(first))
 
 
+def _check_unknown(unknown: str) -> None:
+    if unknown not in UNKNOWN:
+        raise ConfigError(f"unknown={unknown!r}: must be one of {', '.join(map(repr, UNKNOWN))}.")
+
+
+def _filled(ids: Iterable[Any]) -> bool:
+    return not isinstance(ids, Sized) or len(ids) > 0
+
+
 def _listed(ids: Iterable[Any], what: str) -> list[Any]:
+    if isinstance(ids, list):
+        return ids
     if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
         raise DataError(f"{what}: must be a list of item ids, found {ids!r}. Write [{ids!r}].")
     return ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+
+
+def _numbers(given: Iterable[float], place: int) -> list[float]:
+    try:
+        return [float(one) for one in given]
+    except (TypeError, ValueError):
+        raise DataError(f"weights: of history {place} must be a list of numbers, found {given!r}.") from None

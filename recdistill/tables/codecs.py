@@ -17,6 +17,9 @@ from recdistill.registry import Registry
 TILE_BYTES = 64_000_000
 """No temporary array of the serving half is meant to be larger."""
 
+DECODED_BYTES = 32_000_000
+"""A coded table is kept decoded, too, where that takes no more: decoding costs as long as the product that follows."""
+
 Arrays = Mapping[str, np.ndarray]
 Layout = Mapping[str, tuple[Any, int]]
 
@@ -137,14 +140,22 @@ class CodedTable:
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """(len(index), columns) float32."""
-        return self._codec.decode(self.arrays, index)
+        kept = self.__dict__.get("decoded")
+        return self._codec.decode(self.arrays, index) if kept is None else kept[index]
 
     def tile(self, start: int, stop: int) -> np.ndarray:
         """Consecutive rows as float32; a view where nothing is decoded, so never write to it."""
-        return self._codec.decode(self.arrays, slice(start, stop))
+        kept = self.__dict__.get("decoded")
+        return self._codec.decode(self.arrays, slice(start, stop)) if kept is None else kept[start:stop]
 
     def matrix(self) -> np.ndarray:
         return self.tile(0, len(self))
+
+    @cached_property
+    def decoded(self) -> np.ndarray | None:
+        """The whole matrix, not to be written to, where nothing needs decoding or the table is small."""
+        small = self.shape[0] * self.shape[1] * 4 <= DECODED_BYTES
+        return self._codec.decode(self.arrays, slice(0, len(self))) if small or self.codec == "fp32" else None
 
     @cached_property
     def longest_row(self) -> float:

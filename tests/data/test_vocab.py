@@ -115,3 +115,29 @@ def test_the_vocabulary_loads_without_the_heavy_libraries() -> None:
     code = f"import sys, recdistill.data.vocab; print(sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("ids", [[5, 1, 0, 9], [2**62, -7, 0, 1], list(range(500, 0, -1)), ["a", "1", "é"]])
+def test_rows_of_known_ids_are_those_of_any(ids: list[int | str], many: bool) -> None:
+    vocab = Vocab(ids)
+    asked = [*ids, ids[0]] * (600 if many else 1)
+    found = vocab.rows_of_known(asked)
+    assert found is not None and found.tolist() == vocab.rows(asked).tolist()
+
+
+@pytest.mark.parametrize("stranger", [7, "07", None, True, 0.5, 2**70, [1], float("nan"), -1, 10**9])
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("ids", [[5, 1, 0, 9], ["5", "1", "0"], [1, 2**40]])
+def test_where_one_id_is_unknown_or_spelled_otherwise_the_quick_way_gives_up(
+    ids: list[int | str], many: bool, stranger: object
+) -> None:
+    asked = [ids[0]] * (2000 if many else 2)
+    assert Vocab(ids).rows_of_known([*asked, stranger]) is None
+    if isinstance(ids[0], int):
+        assert Vocab(ids).rows_of_known([*asked, str(ids[0])]) is None
+
+
+def test_ids_between_the_known_ones_and_beyond_them_are_unknown() -> None:
+    vocab = Vocab([10, 30, 20])
+    assert vocab.rows(np.array([9, 10, 11, 20, 30, 31, -(2**63), 2**63 - 1])).tolist() == [-1, 0, -1, 2, 1, -1, -1, -1]

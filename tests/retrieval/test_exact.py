@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from recdistill.errors import ConfigError, DataError
 from recdistill.retrieval import exact, scores
 from recdistill.retrieval.exact import top_k
-from recdistill.retrieval.selection import candidates, tie_ranks
+from recdistill.retrieval.selection import floor_of_kth, tie_ranks
+from recdistill.retrieval.subset import Subset
 from recdistill.serving.scorers import BagScorer, FoldInScorer, Histories, ItemScorer, Scorer
+from recdistill.tables import codecs
 from recdistill.tables.codecs import CodedTable
 
 
@@ -188,24 +190,40 @@ def test_equal_vectors_tie_although_a_matrix_product_may_round_them_apart() -> N
 
 @dataclass
 class Noisy:
-    """Scores that are off by up to `error`, until asked for exactly."""
+    """Scores that are off by up to `error`, until asked for exactly; row u is user u's."""
 
     exactly: np.ndarray
-    error: float
+    off: float
+    width: int = 200
+    n_items: int = 200
 
-    def fill(self, out: np.ndarray, histories: Histories, user_rows: np.ndarray | None) -> np.ndarray:
-        out[:] = self.exactly + np.random.default_rng(0).uniform(-self.error, self.error, self.exactly.shape)
-        return np.full(len(out), self.error)
+    def ask(self, scorer: Scorer, histories: Histories, user_rows: np.ndarray | None) -> "Noisy":
+        self.error = np.full(len(self.exactly), self.off)
+        return self
+
+    def near(self, scores: np.ndarray) -> np.ndarray:
+        return scores + np.random.default_rng(0).uniform(-self.off, self.off, scores.shape).astype(np.float32)
+
+    def fill(self, out: np.ndarray, users: slice, start: int, stop: int) -> None:
+        out[:] = self.near(self.exactly[users, start:stop])
 
     def exact(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        return self.exactly[users[:, None], items]
+        return self.exactly[users, items]
+
+    def roughly(self, user: int, items: np.ndarray) -> np.ndarray:
+        return self.near(self.exactly[user, items])
 
 
-@given(seed=st.integers(0, 10_000), error=st.sampled_from([0.01, 0.2, 1.0]), k=st.sampled_from([1, 5, 20]))
-@settings(max_examples=60, deadline=None)
-def test_a_product_that_rounds_never_changes_the_answer(seed: int, error: float, k: int) -> None:
+@given(
+    seed=st.integers(0, 10_000),
+    error=st.sampled_from([0.01, 0.2, 1.0]),
+    k=st.sampled_from([1, 5, 20]),
+    width=st.sampled_from([64, 200]),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_product_that_rounds_never_changes_the_answer(seed: int, error: float, k: int, width: int) -> None:
     rng = np.random.default_rng(seed)
-    noisy = Noisy(rng.integers(0, 40, (4, 200)).astype(np.float32), error)
+    noisy = Noisy(rng.integers(0, 40, (4, 200)).astype(np.float32), error, width)
     seen = [rng.choice(200, 30).tolist() for _ in range(4)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact, "scores_of", lambda _: noisy)
@@ -228,23 +246,87 @@ def test_no_user_is_no_answer() -> None:
     assert items.shape == found.shape == (0, 2)
 
 
-@pytest.mark.parametrize("count", [1, 3, 24, 99, 100])
-def test_candidates_are_the_largest_of_each_row(count: int) -> None:
-    values = np.random.default_rng(4).standard_normal((20, 100)).astype(np.float32)
-    found = np.sort(candidates(values, count), axis=1)
-    np.testing.assert_array_equal(found, np.sort(np.argsort(-values, axis=1)[:, :count], axis=1))
+@pytest.mark.parametrize("k", [1, 3, 24, 99, 100])
+@pytest.mark.parametrize("n_items", [100, 5_000])
+def test_at_least_k_scores_reach_the_floor_and_few_more(k: int, n_items: int) -> None:
+    values = np.random.default_rng(4).standard_normal((20, n_items)).astype(np.float32)
+    above = (values >= floor_of_kth(values, k)[:, None]).sum(axis=1)
+    assert (above >= k).all()
+    assert above.mean() <= 1.3 * k
+    assert floor_of_kth(values, n_items + 1).tolist() == [-np.inf] * 20
 
 
-def test_a_large_coded_table_is_decoded_tile_by_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["int8", "bag", "fold_in"])
+@pytest.mark.parametrize("k", [1, 20, 300])
+def test_a_large_catalogue_is_looked_at_tile_by_tile(monkeypatch: pytest.MonkeyPatch, form: str, k: int) -> None:
     rng = np.random.default_rng(5)
-    scorer = model("int8", rng)
-    bags = Histories.from_lists([rng.choice(500, 9, replace=False) for _ in range(30)])
-    whole = top_k(scorer, bags, None, 20, bags)
-    monkeypatch.setattr(scores, "TILE_BYTES", 24 * 4 * 33)
-    monkeypatch.setattr(exact, "SCORES_BYTES", 500 * 4 * 8)
-    tiled = top_k(scorer, bags, None, 20, bags)
-    np.testing.assert_array_equal(tiled[0], whole[0])
-    np.testing.assert_array_equal(tiled[1], whole[1])
+    popularity = rng.integers(0, 40, 500).astype(np.float32)
+    scorer = dataclasses.replace(model(form, rng), popularity=popularity)  # type: ignore[call-arg]
+    bags = Histories.from_lists([rng.choice(500, 9 * (user % 7), replace=False) for user in range(30)])
+    some = np.sort(rng.choice(500, 400, replace=False))
+    whole, filtered = top_k(scorer, bags, None, k, bags), top_k(scorer, bags, None, k, bags, only=some)
+    monkeypatch.setattr(scores, "DENSE", 100)
+    monkeypatch.setattr(scores, "WIDE", 64)
+    monkeypatch.setattr(codecs, "DECODED_BYTES", 0)
+    monkeypatch.setattr(exact, "SCORES_BYTES", 64 * 4 * 8)
+    fresh = dataclasses.replace(scorer, item_table=CodedTable(scorer.item_table.codec, scorer.item_table.arrays))  # type: ignore[attr-defined, call-arg]
+    assert scores.scores_of(fresh).width == 64
+    np.testing.assert_equal(top_k(fresh, bags, None, k, bags), whole)
+    np.testing.assert_equal(top_k(fresh, bags, None, k, bags, only=some), filtered)
+    for user in (0, 3):
+        alone = bags.take(slice(user, user + 1))
+        np.testing.assert_equal(top_k(fresh, alone, None, k, alone), [part[user : user + 1] for part in whole])
+
+
+@pytest.mark.parametrize("form", ["bag", "int8", "item", "fold_in"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.2, 0.6, 1.0])
+def test_only_the_items_that_are_allowed_come_and_in_the_same_order(form: str, share: float) -> None:
+    rng = np.random.default_rng(7)
+    scorer = model(form, rng)
+    bags = Histories.from_lists([rng.choice(500, rng.integers(1, 90), replace=False) for _ in range(12)])
+    only = np.flatnonzero(rng.random(500) < share)
+    everything, values = top_k(scorer, bags, None, 500, bags)
+    items, found = top_k(scorer, bags, None, 20, bags, only=only)
+    for user in range(12):
+        allowed = np.isin(everything[user], only)
+        want = everything[user][allowed][:20]
+        assert items[user, : len(want)].tolist() == want.tolist()
+        assert (items[user, len(want) :] == -1).all()
+        np.testing.assert_array_equal(found[user, : len(want)], values[user][allowed][:20])
+        one = bags.take(slice(user, user + 1))
+        alone, alone_values = top_k(scorer, one, None, 20, one, only=Subset(only, 500))
+        np.testing.assert_array_equal(alone[0], items[user])
+        np.testing.assert_array_equal(alone_values[0], found[user])
+
+
+@pytest.mark.parametrize("rows", [[3, 1], [1, 1], [-1, 2], [2, 500]])
+def test_a_filter_of_foreign_or_unsorted_rows_is_refused(rows: list[int]) -> None:
+    with pytest.raises(DataError, match=r"only: item rows must rise within 0\.\.499"):
+        Subset(np.array(rows), 500)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 31, 64, 200])
+@pytest.mark.parametrize("codec", ["fp32", "int8"])
+@pytest.mark.parametrize("coarse", [False, True])
+def test_one_person_gets_the_same_bits_alone_and_among_others(dimension: int, codec: str, coarse: bool) -> None:
+    rng = np.random.default_rng(dimension)
+    vectors = rng.standard_normal((700, dimension))
+    scorer = BagScorer(
+        item_table=CodedTable.of(np.rint(vectors) if coarse else vectors, codec), normalize=not coarse, scale=3.7,
+        history_table=CodedTable.of(rng.standard_normal((700, dimension)), codec), history_power=0.5,
+        history_weight=rng.random(700).astype(np.float16), user_table=CodedTable.of(rng.random((9, dimension)), codec),
+        item_bias=None if coarse else rng.standard_normal(700).astype(np.float16),
+    )  # fmt: skip
+    bags = Histories.from_lists([rng.choice(700, rng.integers(0, 400), replace=False) for _ in range(60)])
+    users = rng.integers(-1, 9, 60)
+    together = top_k(scorer, bags, users, 20, bags)
+    queries = scorer.queries(bags, users)
+    for user in range(60):
+        alone = bags.take(slice(user, user + 1))
+        assert scorer.query_of(alone.items, users[user]).tobytes() == queries[user].tobytes()
+        single = top_k(scorer, alone, users[user : user + 1], 20, alone)
+        np.testing.assert_array_equal(single[0][0], together[0][user])
+        assert single[1][0].tobytes() == together[1][user].tobytes()
 
 
 def test_memory_stays_far_below_users_times_items() -> None:

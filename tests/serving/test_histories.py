@@ -21,3 +21,33 @@ def test_sums_have_the_same_bits_with_scipy_and_without(monkeypatch: pytest.Monk
     without = bag_sums(table, weights, histories)
     alone = np.concatenate([bag_sums(table, weights, histories.take(slice(at, at + 1))) for at in range(6)])
     assert with_scipy.tobytes() == without.tobytes() == alone.tobytes()
+
+
+def test_a_repeated_item_counts_once_with_its_last_weight() -> None:
+    users, items = np.array([1, 0, 1, 1]), np.array([4, 2, 0, 4])
+    found = Histories.from_pairs(users, items, 3, np.array([9.0, 1.0, 2.0, 0.5]))
+    assert found.indptr.tolist() == [0, 1, 3, 3] and found.items.tolist() == [2, 0, 4]
+    assert found.weights is not None and found.weights.tolist() == [1.0, 2.0, 0.5]
+    assert found.totals.tolist() == [1.0, 2.5, 0.0]
+    for chosen in (slice(1, 3), np.array([1, 2])):
+        part = found.take(chosen)
+        assert part.weights is not None and part.weights.tolist() == [2.0, 0.5] and part.totals.tolist() == [2.5, 0.0]
+
+
+@pytest.mark.parametrize("columns", [1, 7])
+def test_weighted_sums_are_the_same_alone_and_among_many(columns: int) -> None:
+    draw = np.random.default_rng(6)
+    table = CodedTable.of(draw.standard_normal((60, columns)).astype(np.float32), "int8")
+    lists = [draw.choice(60, size, replace=False) for size in draw.integers(0, 60, 40)]
+    plain = Histories.from_lists(lists)
+    histories = Histories(plain.indptr, plain.items, draw.random(len(plain.items)).astype(np.float32))
+    together = bag_sums(table, None, histories)
+    alone = [bag_sums(table, None, histories.take(slice(at, at + 1)))[0] for at in range(40)]
+    assert together.tobytes() == np.stack(alone).tobytes()
+    assert histories.weights is not None
+    want = [histories.weights[histories.users == at] @ table.rows(lists_of(histories, at)) for at in range(40)]
+    np.testing.assert_allclose(together, want, rtol=1e-4, atol=1e-5)
+
+
+def lists_of(histories: Histories, user: int) -> np.ndarray:
+    return histories.items[histories.users == user]

@@ -62,7 +62,7 @@ def test_unknown_ids_are_skipped_or_refused() -> None:
         recommender.recommend(["Ran (1985)", "Solaris"], unknown="raise", k=2)
     with pytest.raises(DataError, match="exclude: no item 'Solaris' among 5"):
         recommender.recommend([], exclude=["Solaris"], unknown="raise", k=2)
-    with pytest.raises(ConfigError, match="unknown='drop': must be 'skip' or 'raise'"):
+    with pytest.raises(ConfigError, match="unknown='drop': must be one of 'raise', 'skip', 'popular'"):
         recommender.recommend([], unknown="drop", k=2)  # type: ignore[call-overload]
 
 
@@ -169,7 +169,7 @@ def test_a_batch_answers_as_one_by_one() -> None:
 def test_a_batch_whose_parts_differ_in_length_is_refused() -> None:
     with pytest.raises(DataError, match="exclude: 1 lists for 2 histories"):
         trained().recommend_batch([[10], [20]], exclude=[[30]])
-    with pytest.raises(DataError, match="user_rows is of 1 users"):
+    with pytest.raises(DataError, match="users: 1 lists for 2 histories"):
         trained(users=4).recommend_batch([[10], [20]], users=[501])
 
 
