@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from recdistill.serving.events import Event, Events
@@ -17,6 +18,7 @@ from recdistill.serving.http.openapi import document
 from recdistill.serving.http.reading import Id, read_object, read_query
 from recdistill.serving.http.refusal import Refusal
 from recdistill.serving.http.settings import Limits
+from recdistill.serving.http.together import Together
 from recdistill.serving.recommender import ItemFilter, Recommendation, Recommender
 
 INLINE = 100_000
@@ -51,6 +53,7 @@ class Endpoints:
         """Whether the service was told to stop: it is not ready any more."""
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="answer")
         self._heavy = 0
+        self._together = Together()
         self._filters: tuple[str, dict[Any, ItemFilter]] = "", {}
 
     async def recommend(self, asked: Asked) -> dict[str, Any]:
@@ -62,10 +65,9 @@ class Endpoints:
             options["weights"] = weights
         if "exclude" in values:
             options["exclude"] = values["exclude"]
-        if recommender.scorer.n_items <= INLINE:
-            items = recommender.recommend(history, user, **options)
-        else:
-            items = await self._aside(lambda: recommender.recommend(history, user, **options))
+        answer = partial(recommender.recommend, history, user, **options)
+        run = self._together.do if recommender.scorer.n_items <= INLINE else self._aside
+        items = await run(answer)
         self.metrics.add("answers")
         return {"generation": asked.generation.id, "items": _told(items, options)}
 
