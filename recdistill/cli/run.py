@@ -57,6 +57,9 @@ def execute(config: object, out: Path, *, quiet: bool) -> int:
     print(f"\nReport     {out / 'report.html'}   (numbers: report.json, per user: per_user/)")
     print(f"Student    {out / 'artifacts' / 'student'}")
     print("\nTry next")
-    print(f"  recdistill recommend {out / 'artifacts' / 'student'} --k 5   recommendations for a history that you give")
-    print(f"  recdistill doctor {out / 'artifacts' / 'student'}            check the folder and its bytes")
+    print(
+        f"  recdistill recommend {out / 'artifacts' / 'student'} --k 5       recommendations for a history that you give"
+    )
+    print(f"  recdistill serve {out / 'artifacts' / 'student'}                 the same over HTTP")
+    print(f"  recdistill doctor {out / 'artifacts' / 'student'}                check the folder and its bytes")
     return 0
