@@ -55,11 +55,13 @@ def execute(config: object, out: Path, *, quiet: bool) -> int:
     report = run(config, out, progress=NullProgress() if quiet else TqdmProgress())  # type: ignore[arg-type]
     print(comparison_table(report))
     print(f"\nReport     {out / 'report.html'}   (numbers: report.json, per user: per_user/)")
-    print(f"Student    {out / 'artifacts' / 'student'}")
+    student = out / "artifacts" / "student"
+    print(f"Student    {student}")
     print("\nTry next")
-    print(
-        f"  recdistill recommend {out / 'artifacts' / 'student'} --k 5       recommendations for a history that you give"
-    )
-    print(f"  recdistill serve {out / 'artifacts' / 'student'}                 the same over HTTP")
-    print(f"  recdistill doctor {out / 'artifacts' / 'student'}                check the folder and its bytes")
+    for line, what in (
+        (f"recommend {student} --k 5", "recommendations for a history that you give"),
+        (f"serve {student}", "the same over HTTP"),
+        (f"doctor {student}", "check the folder and its bytes"),
+    ):
+        print(f"  recdistill {line:{len(str(student)) + 18}}{what}")
     return 0
