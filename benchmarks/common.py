@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -52,8 +53,8 @@ def machine() -> dict[str, Any]:
 
 
 def write(name: str, result: dict[str, Any]) -> None:
-    """`benchmarks/results/<name>.json`, with the command that made it."""
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    """`benchmarks/results/<name>.json`, with the command that made it; of paths what stands below `runs`."""
+    words = [Path(sys.argv[0]).name, *(re.sub(r"^/.*/(?=runs/)", "", word) for word in sys.argv[1:])]
     result = {"command": f"python benchmarks/{' '.join(words)}", "machine": machine(), **result}
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"

@@ -241,7 +241,7 @@ def main(artifact: Path, count: int, examples: int) -> dict[str, Any]:
         "resident_bytes_before_and_after": [before, after],
         "bystander": {
             "answers": sum(bystander.answers.values()),
-            "different": len(bystander.answers),
+            "distinct_answers": len(bystander.answers),
             "slowest_ms": round(1e3 * max(bystander.seconds), 1),
         },
     }
