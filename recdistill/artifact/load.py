@@ -87,6 +87,11 @@ def _check_sums(folder: Path) -> None:
     lost = [name for name in sums if name.startswith(f"{INDEX_FOLDER}/") and not (folder / name).is_file()]
     if lost:
         raise ArtifactError(f"{folder / lost[0]}: missing, so the artifact is not whole. {AGAIN}")
+    if (folder / INDEX_FOLDER).is_dir() and not any(name.startswith(f"{INDEX_FOLDER}/") for name in sums):
+        raise ArtifactError(
+            f"{folder / INDEX_FOLDER}: the index of another model, left by a copy over it. Remove that folder, and "
+            "build one again by recdistill index."
+        )
     wanted = list(checked(titles=(folder / TITLES).is_file(), index=names_of(folder)))
     if list(sums) != wanted or path.read_text(encoding="utf-8") != json.dumps(sums, indent=2) + "\n":
         raise ArtifactError(f"{path}: not as it was written, with one line for each of {wanted}. {AGAIN}")

@@ -48,6 +48,8 @@ def main(options: argparse.Namespace) -> int:
     limits = Limits(**{name: value for name in asked if (value := getattr(options, name)) is not None})
     folder = Path(options.folder)
     state = Path(options.state) if options.state else folder.absolute().with_name(f"{folder.absolute().name}.serving")
+    if not folder.is_dir() and not state.is_dir():  # with a state an older generation may go on
+        raise ConfigError(f"{folder}: no such folder. Give an artifact, for instance runs/demo/artifacts/student.")
     logs.to_stderr()
     workers.serve(
         Settings(

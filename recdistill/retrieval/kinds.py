@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from recdistill.errors import ConfigError
 from recdistill.registry import Registry
 
 FLAT = "flat"
@@ -62,6 +63,9 @@ def recipe(kind: str, n_items: int, width: int) -> Recipe:
     if kind in KINDS:
         return KINDS[kind](n_items, width)
     if kind.isidentifier() and kind.islower():  # a name, misspelt: factory strings have capitals
-        KINDS[kind]
+        try:
+            KINDS[kind]
+        except ConfigError as error:
+            raise ConfigError(f"{error} Or auto, flat, or a factory string of FAISS.") from None
     exact = kind.endswith(",Flat") or kind == "Flat"
     return Recipe(kind, (1,) if exact else (2, 5, 10, 20, 40))

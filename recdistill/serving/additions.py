@@ -18,7 +18,8 @@ MOST = 100_000
 
 
 def with_vectors(scorer: Scorer, vectors: np.ndarray, bias: np.ndarray | None) -> Scorer:
-    """The scorer with more items, after those that it has; `vectors` (new, dimension), `bias` (new,).
+    """The scorer with more items, after those that it has; `vectors` (new, dimension) as `item_vectors` gives them, so
+    that score = user · vector + bias; `bias` (new,).
 
     Without a bias they get the median one, and never lead what is popular. What a new item adds to people who used it
     follows from its vector as it does, by least squares, for the others. Raises ConfigError for forms without vectors.
@@ -36,6 +37,8 @@ def with_vectors(scorer: Scorer, vectors: np.ndarray, bias: np.ndarray | None) -
             raise DataError("bias: must be finite numbers.")
         if scorer.item_bias is None:
             raise ConfigError("bias: this model's scores have none; leave it out.")
+    if isinstance(scorer, BagScorer) and scorer.scale:
+        vectors = vectors / np.float32(scorer.scale)  # the stored rows are those without the scale
     changed: dict[str, Any] = {"item_table": _longer(scorer.item_table, vectors)}
     if scorer.popularity is not None:
         changed["popularity"] = _more(scorer.popularity, np.full(len(vectors), scorer.popularity.min(initial=0)))

@@ -242,7 +242,7 @@ class Recommender:
         self, history: Iterable[Any], item: Any, user: Any = None, weights: Iterable[float] | None = None
     ) -> Explanation:
         """Where the item's score for this person comes from: the share of every history item, the largest first, of the
-        person's own row, and of the item alone. They add up to the score that `recommend` gives."""
+        person's own row, and of the item alone. Shares, `user` and `bias` add up to the score of `recommend`."""
         listed = _listed(history, "history")
         row = self._row(item, "item")
         bags = self._bags([listed], "history", "skip") if weights is None else self._weighted([listed], [weights])
@@ -260,8 +260,9 @@ class Recommender:
         bias: np.ndarray | None = None,
         titles: Sequence[str | None] | None = None,
     ) -> Recommender:
-        """A recommender that knows new items, too, by vectors (new, dimension) of the model's space; this one stays as
-        it is. Without a `bias` they get the median one. An index is left behind: build one for the new catalogue."""
+        """A recommender that knows new items, too, by vectors (new, dimension) of the kind that `scorer.item_vectors()`
+        gives, length included; this one stays as it is. Without a `bias` they get the median one. An index is left
+        behind: build one for the new catalogue."""
         new = list(ids)
         for name, given in (("vectors", vectors), ("titles", titles)):
             if given is not None and len(given) != len(new):
@@ -417,7 +418,11 @@ class Recommender:
         rows = self._rows(given, what)
         if unknown == "raise" and (rows < 0).any():
             missing = given[int(np.argmin(rows))]
-            cure = "recommender.find(text) searches." if what == "item" else "Leave it out, or unknown='skip'."
+            cure = (
+                "Search by a part of its title: find, or /items?q= over HTTP."
+                if what == "item"
+                else "Leave it out, or unknown='skip'."
+            )
             raise DataError(f"{what}: no item {missing!r} among {len(self.items):,}. {cure}")
         return rows
 

@@ -279,7 +279,7 @@ def test_similar_items_of_an_item_to_item_model_are_what_it_says_and_of_populari
 def test_a_new_item_with_an_old_ones_vector_stands_beside_it(form: str) -> None:
     old = served(form)
     before = old.recommend([7, 14], k=20, with_scores=True)
-    vector = old.scorer.item_table.rows(np.array([before[0].item_id // 7]))  # type: ignore[attr-defined]
+    vector = old.scorer.item_vectors()[[before[0].item_id // 7]]
     bias = None if old.scorer.item_bias is None else old.scorer.item_bias[[before[0].item_id // 7]]
     new = old.with_items([5], vector, bias=bias, titles=["New"])
     answer = new.recommend([7, 14], k=21, with_scores=True)
@@ -288,6 +288,13 @@ def test_a_new_item_with_an_old_ones_vector_stands_beside_it(form: str) -> None:
     assert new.titles([5, 7]) == ["New", None]
     assert new.recommend([5], k=5) and old.unknown([5]) == [5]
     assert old.recommend([7, 14], k=20, with_scores=True) == before
+
+
+def test_vectors_of_new_items_have_the_length_of_those_that_the_model_shows() -> None:
+    rng = np.random.default_rng(0)
+    bag = BagScorer(item_table=CodedTable.of(rng.standard_normal((N_ITEMS, 6)).astype(np.float32)), scale=4.0)
+    longer = Recommender(bag, Vocab(range(N_ITEMS))).with_items([1000], bag.item_vectors()[[3]]).scorer
+    np.testing.assert_allclose(longer.item_vectors()[-1], bag.item_vectors()[3])
 
 
 def test_what_a_new_item_says_of_a_person_follows_from_its_vector_as_for_the_others() -> None:

@@ -172,3 +172,9 @@ def test_heavy_requests_leave_room_for_small_ones(service: Service, monkeypatch:
 
     asyncio.run(both())
     assert order == ["small", "heavy"]
+
+
+def test_what_is_not_known_of_a_history_is_named(service: Service) -> None:
+    found = ask(service, "POST", "/recommend", {"history": ["not there", "i01", "nor this"]}).json
+    assert found["unknown"] == ["not there", "nor this"]
+    assert "unknown" not in ask(service, "POST", "/recommend", {"history": ["i01", "Film 5"]}).json

@@ -69,7 +69,12 @@ class Endpoints:
         run = self._together.do if recommender.scorer.n_items <= INLINE else self._aside
         items = await run(answer)
         self.metrics.add("answers")
-        return {"generation": asked.generation.id, "items": _told(items, options)}
+        told = {"generation": asked.generation.id, "items": _told(items, options)}
+        given = values.get("history", NOBODY)[0]
+        if given and recommender.items.rows_of_known(given) is None and (missing := recommender.unknown(given)):
+            # or whoever sends ids of another catalogue would take what is popular for an answer
+            told["unknown"] = [one if _storable(one) else str(one) for one in missing]
+        return told
 
     async def batch(self, asked: Asked) -> dict[str, Any]:
         values = read_object(asked.body, reading.BATCH, self.limits, ("people",))

@@ -88,10 +88,12 @@ def _recommending(limits: Limits, of: _Examples) -> dict[str, Any]:
                "Ids that the model does not know: left out, with what is popular for those of whom nothing is known; "
                "left out; or refused."}}  # fmt: skip
     people = {"type": "array", "maxItems": limits.max_batch, "items": _object(person)}
+    left_out = {"type": "array", "items": ID, "description": "Of the history, what the model does not know; absent "
+                "where it knows all."}  # fmt: skip
     return {
         "/recommend": {"post": _operation(
             "recommend", "Items for one person, best first, none from the history.",
-            answer=_told(items=_items()), example=of.told(items=[of.answer]),
+            answer=_with(_told(items=_items()), unknown=left_out), example=of.told(items=[of.answer]),
             body=_object(person | choice | unknown), also=(404,),
             bodies={"history": {"history": of.history, "k": 5},
                     "weighted": {"history": [{"item_id": of.one, "weight": 2.0}], "with_scores": True},
@@ -223,6 +225,11 @@ def _object(properties: dict[str, Schema], *needed: str) -> Schema:
     """Fields of these names alone; those that are `needed` are there."""
     required = {"required": list(needed)} if needed else {}
     return {"type": "object", "properties": properties, "additionalProperties": False, **required}
+
+
+def _with(schema: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    """The object with fields that need not be there."""
+    return schema | {"properties": schema["properties"] | optional}
 
 
 def _told(**fields: Schema) -> Schema:
