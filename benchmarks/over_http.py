@@ -1,4 +1,4 @@
-"""Claim: over HTTP one worker keeps .6 of what its framework does with a constant answer, quickly and in little memory.
+"""Claim: over HTTP one worker does at least .6 of what FastAPI does with a constant answer, soon and in little memory.
 
 python benchmarks/over_http.py ARTIFACT [--seconds 10] [--turns 5] [--load-seconds 30]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recdistill.cli.log_options import add_filter_arguments, add_given_split_arguments, add_log_arguments
+from recdistill.cli.sub_verbs import SubVerb, add_sub_verbs, run_sub_verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,19 +20,11 @@ HELP = "fetch data sets by name, describe a log, look after the cache"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="sub_verb", metavar=" | ".join(SUB_VERBS), required=True)
-    for name, (about, add, run) in SUB_VERBS.items():
-        child = verbs.add_parser(name, help=about, description=about)
-        child.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-        )
-        add(child)
-        child.set_defaults(run=run)
+    add_sub_verbs(parser, SUB_VERBS)
 
 
 def main(options: argparse.Namespace) -> int:
-    code: int = options.run(options)
-    return code
+    return run_sub_verb(options)
 
 
 def _add_fetch(parser: argparse.ArgumentParser) -> None:
@@ -185,7 +178,7 @@ def _cache(options: argparse.Namespace) -> int:
     return 0
 
 
-SUB_VERBS = {
+SUB_VERBS: dict[str, SubVerb] = {
     "fetch": ("bring a data set onto this machine, by its name", _add_fetch, _fetch),
     "list": ("the data sets that can be had by name", _add_list, _list),
     "describe": ("what is in a log, and what each split makes of it", _add_describe, _describe),

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import argparse
 
+from recdistill.cli.sub_verbs import SubVerb, add_sub_verbs, run_sub_verb
+
 HELP = "make the events of a service into a log for the next run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="sub_verb", metavar=" | ".join(SUB_VERBS), required=True)
-    for name, (about, add, run) in SUB_VERBS.items():
-        child = verbs.add_parser(name, help=about, description=about)
-        child.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
-        )
-        add(child)
-        child.set_defaults(run=run)
+    add_sub_verbs(parser, SUB_VERBS)
 
 
 def main(options: argparse.Namespace) -> int:
-    code: int = options.run(options)
-    return code
+    return run_sub_verb(options)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +35,7 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-SUB_VERBS = {
+SUB_VERBS: dict[str, SubVerb] = {
     "export": ("write what people did as Parquet or CSV, while the service runs", _add_export, _export),
 }
 """Name to what it is for, its options, and what it does."""

@@ -34,6 +34,7 @@ def main(options: argparse.Namespace) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # a worker is one core's worth; --workers adds more
         os.environ.setdefault(name, "1")
     from recdistill.errors import ConfigError
+    from recdistill.serving.generation_store import state_of
 
     if not hasattr(os, "fork"):
         raise ConfigError("serve needs os.fork, which this system has not. Use WSL or a container.")
@@ -47,7 +48,7 @@ def main(options: argparse.Namespace) -> int:
     asked = ("max_body", "max_batch", "max_k", "max_ids", "max_running", "rate", "timeout")
     limits = Limits(**{name: value for name in asked if (value := getattr(options, name)) is not None})
     folder = Path(options.folder)
-    state = Path(options.state) if options.state else folder.absolute().with_name(f"{folder.absolute().name}.serving")
+    state = Path(options.state) if options.state else state_of(folder)
     if not folder.is_dir() and not state.is_dir():  # with a state an older generation may go on
         raise ConfigError(f"{folder}: no such folder. Give an artifact, for instance runs/demo/artifacts/student.")
     logs.to_stderr()

@@ -87,8 +87,8 @@ def _pieces(chunks: Sequence[np.ndarray], low: int) -> Iterator[np.ndarray]:
     """The ids, counted from `low`, in pieces that stay in the processor's cache."""
     for ids in chunks:
         for start in range(0, len(ids), PIECE):
-            piece = ids[start : start + PIECE].astype(np.int64)
-            yield np.subtract(piece, low, out=piece) if low else piece
+            piece = ids[start : start + PIECE].astype(np.int64, copy=False)
+            yield piece - low if low else piece
 
 
 def _by_dictionary(column: pa.ChunkedArray, at: str, typed: bool) -> tuple[Vocab, np.ndarray]:

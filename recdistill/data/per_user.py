@@ -8,6 +8,7 @@ import numpy as np
 
 from recdistill.data.log import TEST, TRAIN, VALID, Log
 from recdistill.data.vocab import Vocab
+from recdistill.mixing import splitmix64
 
 AT_LEAST = 3
 """Rows of a user who can give some away."""
@@ -130,7 +131,4 @@ def mixed_ids(vocab: Vocab) -> np.ndarray:
     if vocab.kind == "utf8":
         digests = b"".join(hashlib.blake2b(one.encode(errors="replace"), digest_size=8).digest() for one in ids)
         return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-    mixed = ids.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    return splitmix64(ids)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recdistill.mixing import splitmix64
+
 BLOCKS = 12
 """Blocks for each item asked for, at least: with more the k best seldom share one, with fewer they are found sooner."""
 WIDEST = 32
@@ -101,11 +103,6 @@ def _falling(rising: np.ndarray) -> np.ndarray:
     return bits.astype(np.int32).view(np.float32)
 
 
-def tie_ranks(columns: np.ndarray, tie_order: np.ndarray | None = None) -> np.ndarray:
-    """float64 ranks, lower first: those given, or a mixing of the column's number (splitmix64), the same everywhere."""
-    if tie_order is not None:
-        return tie_order[columns].astype(np.float64)
-    mixed = columns.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64)  # 53 bits: exact as a float
+def tie_ranks(columns: np.ndarray) -> np.ndarray:
+    """float64 ranks, lower first: a mixing of the column's number, the same everywhere."""
+    return (splitmix64(columns) >> np.uint64(11)).astype(np.float64)  # 53 bits: exact as a float

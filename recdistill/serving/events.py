@@ -22,6 +22,8 @@ except ImportError:  # not on Windows; SQLite then takes turns by itself, with p
     fcntl = None  # type: ignore[assignment]
 
 Id = str | int
+FILE = "events.sqlite"
+"""In the state folder."""
 LEAST_TIME, LATEST_TIME = 1e8, 7_258_118_400
 """1973 and 2200, in seconds: what a log may hold beside other times."""
 MOST_LETTERS = 1000

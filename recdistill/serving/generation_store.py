@@ -23,6 +23,12 @@ TRIES = 3
 """Times that a process may end while it tries an artifact, before the artifact is held to be why."""
 
 
+def state_of(folder: Path) -> Path:
+    """Where the state of a served artifact is kept unless told otherwise: beside it."""
+    whole = folder.absolute()
+    return whole.with_name(f"{whole.name}.serving")
+
+
 class EndsTheProcess(ArtifactError):
     """An artifact during whose loading one process after the other ended."""
 

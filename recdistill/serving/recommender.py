@@ -76,7 +76,7 @@ class Recommender:
         """From an artifact, with the index that it may hold; `verify=False` skips the checksums. Raises ArtifactError
         for anything but a whole one."""
         found = artifact.load(folder, verify=verify)
-        return cls(found.scorer, found.items, found.users, found.titles, getattr(found, "retriever", None))
+        return cls(found.scorer, found.items, found.users, found.titles, found.retriever)
 
     @overload
     def recommend(

@@ -12,14 +12,14 @@ import numpy as np
 
 from recdistill.errors import ConfigError, DataError
 from recdistill.files import whole_file
-from recdistill.serving.events import LEAST_TIME, same
+from recdistill.serving.events import FILE, LEAST_TIME, same
+from recdistill.serving.generation_store import state_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from recdistill.data.log import Log
 
-EVENTS = "events.sqlite"
 ENDINGS = (".parquet", ".csv")
 BATCH = 100_000
 ROWS = "select user_id, item_id, timestamp, rating from events order by timestamp, id"
@@ -29,10 +29,10 @@ def find_events(place: str | Path) -> Path:
     """The file of events of a state folder, of the artifact that is served, or the file itself."""
     place = Path(place)
     whole = place.absolute()
-    for path in (whole, whole / EVENTS, whole.parent / f"{whole.name}.serving" / EVENTS):
+    for path in (whole, whole / FILE, state_of(whole) / FILE):
         if path.is_file():
             return path
-    raise DataError(f"{place}: no {EVENTS} in it nor beside it. Give the service's state, FOLDER.serving by default.")
+    raise DataError(f"{place}: no {FILE} in it nor beside it. Give the service's state, FOLDER.serving by default.")
 
 
 def export_events(

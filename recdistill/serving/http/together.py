@@ -1,7 +1,7 @@
 """Requests that come in at the same moment are read together, then answered together, then sent together.
 
-Every step then finds its code and arrays in the processor's caches: 1.4 times the throughput with 16 connections. One
-matrix product for all of them gains nothing over that on small catalogues: what it takes to set up eats it.
+Every step then finds its code and arrays in the processor's caches. One matrix product for all of them gains nothing
+over that on small catalogues: what it takes to set up eats it.
 """
 
 from __future__ import annotations

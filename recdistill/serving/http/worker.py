@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import uvicorn
 
-from recdistill.serving.events import Events
+from recdistill.serving.events import FILE, Events
 from recdistill.serving.generations import Generations
 from recdistill.serving.http.logs import log
 from recdistill.serving.http.metrics import Metrics
@@ -21,7 +21,6 @@ from recdistill.serving.http.protocol import Protocol
 from recdistill.serving.http.service import ELSEWHERE, Service
 from recdistill.serving.http.settings import Settings
 
-EVENTS = "events.sqlite"
 SPARE_FILES = 100
 """Open files that are not connections."""
 KEEP_ALIVE = 75
@@ -47,7 +46,7 @@ def work(
     generations = Generations(settings.folder, settings.state)
     generations.start()
     try:
-        events = Events(settings.state / EVENTS)
+        events = Events(settings.state / FILE)
         try:
             service = Service(generations, events, settings.limits, token=settings.token, metrics=metrics,
                               access_log=settings.access_log)  # fmt: skip
