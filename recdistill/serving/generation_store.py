@@ -26,7 +26,7 @@ TRIES = 3
 def state_of(folder: Path) -> Path:
     """Where the state of a served artifact is kept unless told otherwise: beside it."""
     whole = folder.absolute()
-    return whole.with_name(f"{whole.name}.serving")
+    return whole.parent / f"{whole.name}.serving"
 
 
 class EndsTheProcess(ArtifactError):
