@@ -98,9 +98,11 @@ class _Catalogue(torch.autograd.Function):
         shifted = (bias - shift).to(work)
         d_users, d_items, d_bias = torch.empty_like(users), torch.zeros_like(items), torch.zeros_like(bias)
         loss = users.new_zeros(())
+        # one tile's memory for all: a new one would be paged in each time
+        held = torch.empty(min(_tile_rows(len(items)), len(users)), len(items), dtype=work, device=users.device)
         for tile in _tiles(len(users), len(items)):
             narrow_users = users[tile].to(work)
-            logits = torch.addmm(shifted, narrow_users, narrow_items.T)
+            logits = torch.addmm(shifted, narrow_users, narrow_items.T, out=held[: tile.stop - tile.start])
             given = None
             if teacher is not None and teacher_users is not None and share < 1.0:
                 given = teacher.tile(teacher_users[tile])
@@ -109,7 +111,7 @@ class _Catalogue(torch.autograd.Function):
             )
             loss += value
             d_users[tile] = gradient @ narrow_items
-            d_items += gradient.T @ narrow_users
+            _add_product(d_items, gradient.T, narrow_users)
             d_bias += gradient.sum(0, dtype=bias.dtype)
         ctx.save_for_backward(d_users, d_items, d_bias)
         return loss
@@ -121,13 +123,25 @@ class _Catalogue(torch.autograd.Function):
         return grad * d_users, grad * d_items, grad * d_bias, None, None, None, None, None
 
 
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, without a copy of it where the types allow that."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
+
+
 def _normalised(weight: Tensor) -> Tensor:
     total = weight.sum()
     return weight / torch.where(total > 0, total, 1.0)
 
 
+def _tile_rows(items: int) -> int:
+    return max(1, min(TILE_ROWS, TILE_ELEMENTS // items))
+
+
 def _tiles(users: int, items: int) -> Iterator[slice]:
-    rows = max(1, min(TILE_ROWS, TILE_ELEMENTS // items))
+    rows = _tile_rows(items)
     for start in range(0, users, rows):
         yield slice(start, min(start + rows, users))
 

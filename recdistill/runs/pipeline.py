@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from recdistill.training.progress import Progress
 
 DEFAULT_K = (10, 20)
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 METRIC_NAMES = ("recall", "ndcg", "precision", "hit", "mrr", "map")
 SEEDLESS = frozenset({"ease", "popularity"})
 """Models that a seed does not change: fitted once, reported for every seed."""

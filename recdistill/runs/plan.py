@@ -27,10 +27,11 @@ FEWEST_EPOCHS_SHARE = 0.25
 FIXED_SECONDS = 20.0
 """Reading, measuring and writing."""
 
-# Measured on two cores with AVX-512 and bf16, on ml-1m, Last.fm and amazon-book; another machine is off by its ratio.
-SECONDS_PER_PRODUCT_FLOP = 1 / 200e9
-"""Products of users, items and dimensions (bf16 where the processor has it)."""
-SECONDS_PER_SCORE = 4.0e-9
+# Measured on two cores, on ml-1m, Last.fm and amazon-book; another machine is off by its ratio.
+SECONDS_PER_BF16_FLOP = 1 / 200e9
+SECONDS_PER_FLOAT_FLOP = 1 / 90e9
+"""Products of users, items and dimensions, by what the processor and the dimensions let them run in."""
+SECONDS_PER_SCORE = 3.0e-9
 """Elementwise work on one (user, item) score: exponential, sums, masks."""
 SECONDS_PER_BAG_FLOAT = 1.5e-10
 """Gathering and scattering one float of a history's rows."""
@@ -42,15 +43,22 @@ def two_tower_seconds(log: LogFacts, plan: TwoTowerPlan, *, teacher_dim: int = 0
     """Estimated seconds of a training; `teacher_dim` > 0 adds soft labels from the teacher's vectors."""
     steps = math.ceil(log.users / BATCH)
     scores = log.users * log.items
-    products = 6 * scores * plan.dim + 2 * scores * teacher_dim
+    products = 6 * scores * plan.dim * _seconds_per_flop(plan.dim)
+    products += 2 * scores * teacher_dim * _seconds_per_flop(teacher_dim)
     elementwise = scores * (2 if teacher_dim else 1)
     epoch = (
-        products * SECONDS_PER_PRODUCT_FLOP
+        products
         + elementwise * SECONDS_PER_SCORE
         + 2 * log.rows * plan.dim * SECONDS_PER_BAG_FLOAT
         + steps * _parameters(log, plan) * SECONDS_PER_PARAMETER
     )
     return plan.epochs * epoch
+
+
+def _seconds_per_flop(dim: int) -> float:
+    from recdistill.training.device import narrow_products
+
+    return SECONDS_PER_BF16_FLOP if narrow_products(dim) else SECONDS_PER_FLOAT_FLOP
 
 
 def two_tower_bytes(log: LogFacts, plan: TwoTowerPlan) -> int:

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 VERSIONS = {
     "data": 2,
-    "teacher": 3,
-    "baseline": 2,
+    "teacher": 4,
+    "baseline": 3,
     "knowledge": 1,
-    "student": 2,
-    "alone": 2,
+    "student": 3,
+    "alone": 3,
     "teacher_svd": 3,
     "compress": 2,
     "evaluate": 1,

@@ -23,11 +23,14 @@ def resolve_device(device: str) -> torch.device:
 
 def product_precision(device: torch.device, dim: int) -> torch.dtype:
     """bf16 on CUDA and on processors with AVX512-BF16, for tables wide enough; else fp32."""
-    if dim < BF16_DIM:
-        return torch.float32
     if device.type == "cuda":
-        return torch.bfloat16
-    return torch.bfloat16 if _processor_has_bf16() else torch.float32
+        return torch.bfloat16 if dim >= BF16_DIM else torch.float32
+    return torch.bfloat16 if narrow_products(dim) else torch.float32
+
+
+def narrow_products(dim: int) -> bool:
+    """Whether this processor multiplies tables of `dim` columns in half precision."""
+    return dim >= BF16_DIM and _processor_has_bf16()
 
 
 def _processor_has_bf16() -> bool:
