@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 TILE_FLOATS = 8_000_000
 """Scores of users × items are made in tiles of at most this many, 32 MB."""
+LOWEST = np.float32(np.finfo(np.float16).min)
+LOGITS_BYTES = 100_000_000
+"""All scores of a teacher without vectors are kept where half floats of them fit in this."""
 
 
 def extract(
@@ -31,7 +34,8 @@ def extract(
     temperature: float | None = None,
     valid: HeldOut | None = None,
 ) -> Knowledge:
-    """Lists of `top_k` (cut to the catalogue) with logits, and vectors where the teacher has them.
+    """Lists of `top_k` (cut to the catalogue) with logits, and vectors where the teacher has them; of one without
+    vectors the logits of all items, where these take at most `LOGITS_BYTES`.
 
     `temperature` divides the scores so that their softmax is a belief. None: 1 for teachers trained by a softmax, else
     fitted to the likelihood of the users' `valid` items, or 1 where there are none.
@@ -52,7 +56,9 @@ def extract(
     logits = (scores / temperature).astype(np.float32)
     if not np.isfinite(logits).all():
         raise KnowledgeError("the teacher's scores are not all finite; it has not learned anything that can be taught")
-    log_z = _log_normalisers(scorer, histories, temperature)
+    whole = not scorer.vectors and 2 * train.n_users * train.n_items <= LOGITS_BYTES
+    kept = np.empty((train.n_users, train.n_items), np.float16) if whole else None
+    log_z = _log_normalisers(scorer, histories, temperature, kept)
     inside = np.exp(logits.astype(np.float64) - log_z[:, None]).sum(1)
     user_vectors = item_vectors = item_bias = None
     if scorer.vectors:
@@ -73,6 +79,7 @@ def extract(
         user_vectors=user_vectors,
         item_vectors=item_vectors,
         item_bias=item_bias,
+        logits=kept,
     )
 
 
@@ -90,14 +97,19 @@ def _tiles(histories: Histories, n_items: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, len(histories), step)]
 
 
-def _log_normalisers(scorer: Scorer, histories: Histories, temperature: float) -> np.ndarray:
-    """log Σ exp(score / temperature) over the catalogue, for each user."""
+def _log_normalisers(
+    scorer: Scorer, histories: Histories, temperature: float, kept: np.ndarray | None = None
+) -> np.ndarray:
+    """log Σ exp(score / temperature) over the catalogue, for each user; the logits less their largest go to `kept`."""
     result = np.empty(len(histories))
     for tile in _tiles(histories, scorer.n_items):
         rows = np.arange(len(histories))[tile]
         logits = scorer.score(histories.take(rows), rows) / np.float32(temperature)
         top = logits.max(1, keepdims=True)
-        result[tile] = top[:, 0] + np.log(np.exp(logits - top).sum(1, dtype=np.float64))
+        logits -= top
+        if kept is not None:
+            kept[tile] = np.maximum(logits, LOWEST)
+        result[tile] = top[:, 0] + np.log(np.exp(logits).sum(1, dtype=np.float64))
     return result
 
 

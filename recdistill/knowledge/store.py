@@ -1,4 +1,4 @@
-"""What a teacher says, on disk: lists with scores, vectors where it has them, and where all of it came from."""
+"""What a teacher says, on disk: lists with scores, vectors or all scores where it has them, and where it came from."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ class Knowledge:
     """(n_users, d) float32; logit = user · item + bias."""
     item_vectors: np.ndarray | None = None
     item_bias: np.ndarray | None = None
+    logits: np.ndarray | None = None
+    """(n_users, n_items) float16, each row less its largest: of teachers without vectors, where the log is small."""
 
     @property
     def n_users(self) -> int:
@@ -55,8 +57,13 @@ class Knowledge:
 
     @property
     def gives(self) -> frozenset[str]:
-        """What an objective can ask for: top_k, scores, vectors."""
-        return frozenset({"top_k", "scores"} | ({"vectors"} if self.item_vectors is not None else set()))
+        """What an objective can ask for: top_k, scores (of these), vectors, all_scores (of the whole catalogue)."""
+        given = {"top_k", "scores"}
+        if self.item_vectors is not None:
+            given |= {"vectors", "all_scores"}
+        if self.logits is not None:
+            given.add("all_scores")
+        return frozenset(given)
 
     @staticmethod
     def extract(
@@ -120,6 +127,9 @@ class Knowledge:
                     temporary / "vectors.safetensors", {k: v.astype(np.float32) for k, v in vectors.items()}
                 )
                 names.append("vectors.safetensors")
+            if self.logits is not None:
+                files.write_arrays(temporary / "logits.safetensors", {"logits": self.logits.astype(np.float16)})
+                names.append("logits.safetensors")
             manifest = {
                 "schema_version": SCHEMA_VERSION,
                 "format": "recdistill knowledge",
@@ -163,4 +173,5 @@ class Knowledge:
             user_vectors=vectors.get("users"),
             item_vectors=vectors.get("items"),
             item_bias=vectors.get("item_bias"),
+            logits=stored.get("logits.safetensors", {}).get("logits"),
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recdistill.models.svd import singular_vectors
+from recdistill.models.svd import OVERSAMPLED, POWER_ITERATIONS, singular_vectors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -32,11 +32,28 @@ def from_log(csr: csr_matrix, dim: int, generator: np.random.Generator) -> Start
 
 
 def from_teacher(knowledge: Knowledge, dim: int, generator: np.random.Generator) -> np.ndarray:
-    """The teacher's item vectors, turned to their own singular directions and cut to `dim` (needs vectors)."""
-    assert knowledge.item_vectors is not None
+    """Items from the teacher's item vectors, turned to their own singular directions and cut to `dim`; from those in
+    which its users' logits differ, where it told all its scores (needs vectors or all_scores)."""
+    if knowledge.item_vectors is None:
+        assert knowledge.logits is not None
+        return _rows(_directions(knowledge.logits, dim, generator), dim, generator)
     items = knowledge.item_vectors.astype(np.float32)
     _, _, directions = np.linalg.svd(items.T @ items)
     return _rows(items @ directions[:dim].T, dim, generator)
+
+
+def _directions(logits: np.ndarray, dim: int, generator: np.random.Generator) -> np.ndarray:
+    """(n_items, ≤ dim): right singular vectors of the logits without what is the same for a user or for an item, each
+    with the root of its value; randomised (Halko et al., 2011)."""
+    scores = logits.astype(np.float32)
+    scores -= scores.mean(1, keepdims=True)
+    scores -= scores.mean(0)
+    width = min(dim + OVERSAMPLED, *scores.shape)
+    basis = np.linalg.qr(scores @ generator.standard_normal((scores.shape[1], width), dtype=np.float32))[0]
+    for _ in range(POWER_ITERATIONS):
+        basis = np.linalg.qr(scores @ np.linalg.qr(scores.T @ basis)[0])[0]
+    items, values, _ = np.linalg.svd(scores.T @ basis, full_matrices=False)
+    return items[:, :dim] * np.sqrt(values[:dim])
 
 
 def _rows(matrix: np.ndarray, dim: int, generator: np.random.Generator) -> np.ndarray:

@@ -20,7 +20,11 @@ TILE_ROWS = 512
 
 
 def teacher_source(knowledge: Knowledge, *, temperature: float, device: torch.device) -> TeacherSource:
-    """Soft labels over all items where the teacher has vectors, else from its lists."""
+    """Soft labels over all items where the teacher has vectors or told all its scores, else from its lists."""
+    if knowledge.logits is not None:
+        return CachedTeacher(
+            LogitTeacher(knowledge.logits, temperature, device), knowledge.n_users, knowledge.n_items, device
+        )
     if knowledge.item_vectors is None:
         return ListTeacher(knowledge, temperature, device)
     precision = product_precision(device, knowledge.item_vectors.shape[1])
@@ -58,6 +62,21 @@ class VectorTeacher(TeacherSource):
         else:
             p = logits.sub_(self._log_z[user_rows, None]).exp_()
         return FullTile(p, self._negative_entropy[user_rows])
+
+
+class LogitTeacher(TeacherSource):
+    """Logits of all items as they are stored."""
+
+    def __init__(self, logits: np.ndarray, temperature: float, device: torch.device) -> None:
+        self._logits, self._temperature, self._device = torch.from_numpy(logits), temperature, device
+
+    def known(self, user_rows: Tensor) -> Tensor:
+        return torch.ones_like(user_rows, dtype=torch.bool)
+
+    def tile(self, user_rows: Tensor) -> FullTile:
+        log_p = (self._logits[user_rows.cpu()].to(self._device).float() / self._temperature).log_softmax(1)
+        p = log_p.exp()
+        return FullTile(p, log_p.mul_(p).sum(1))
 
 
 class CachedTeacher(TeacherSource):

@@ -58,12 +58,26 @@ def test_the_tail_is_what_the_softmax_leaves_outside_the_list(train: Interaction
 
 def test_vectors_are_given_where_the_teacher_has_them(train: Interactions, svd: rd.SVD, ease: rd.EASE) -> None:
     known = Knowledge.extract(svd, train, top_k=5, temperature=0.5)
-    assert known.gives == {"top_k", "scores", "vectors"}
+    assert known.gives == {"top_k", "scores", "vectors", "all_scores"}
+    assert known.logits is None
     assert known.user_vectors is not None
     assert known.item_vectors is not None
     logits = known.user_vectors @ known.item_vectors.T + (0 if known.item_bias is None else known.item_bias)
     np.testing.assert_allclose(logits, svd.score(Histories.from_csr(train.csr())) / 0.5, atol=1e-4)
-    assert Knowledge.extract(ease, train, top_k=5).gives == {"top_k", "scores"}
+    assert Knowledge.extract(ease, train, top_k=5).gives == {"top_k", "scores", "all_scores"}
+
+
+def test_a_teacher_without_vectors_tells_all_its_scores_where_they_are_few(
+    train: Interactions, ease: rd.EASE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Knowledge.extract(ease, train, top_k=5, temperature=0.2)
+    assert known.logits is not None
+    want = softmax(ease.score(Histories.from_csr(train.csr())).astype(np.float64) / 0.2)
+    np.testing.assert_allclose(softmax(known.logits.astype(np.float64)), want, rtol=1e-2, atol=1e-6)
+    monkeypatch.setattr("recdistill.knowledge.extract.LOGITS_BYTES", 2 * train.n_users * train.n_items - 1)
+    many = Knowledge.extract(ease, train, top_k=5, temperature=0.2)
+    assert many.gives == {"top_k", "scores"}
+    np.testing.assert_array_equal(many.tail_mass, known.tail_mass)
 
 
 def test_a_list_longer_than_the_catalogue_is_cut_to_it(train: Interactions, ease: rd.EASE) -> None:
@@ -72,8 +86,11 @@ def test_a_list_longer_than_the_catalogue_is_cut_to_it(train: Interactions, ease
     assert (known.tail_mass == 0).all()
 
 
-def test_what_is_saved_is_read_back(train: Interactions, svd: rd.SVD, tmp_path: Path) -> None:
-    known = Knowledge.extract(svd, train, top_k=7, path=tmp_path / "known")
+@pytest.mark.parametrize("teacher", ["svd", "ease"])
+def test_what_is_saved_is_read_back(
+    teacher: str, train: Interactions, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    known = Knowledge.extract(request.getfixturevalue(teacher), train, top_k=7, path=tmp_path / "known")
     read = Knowledge.load(tmp_path / "known")
     for field in dataclasses.fields(Knowledge):
         a, b = getattr(known, field.name), getattr(read, field.name)
@@ -110,7 +127,7 @@ def test_knowledge_of_another_log_is_refused(train: Interactions, ease: rd.EASE)
 
 def test_an_objective_that_needs_more_than_the_source_gives_is_refused(train: Interactions, ease: rd.EASE) -> None:
     known = Knowledge.extract(ease, train, top_k=5)
-    with pytest.raises(KnowledgeError, match="HTD needs the teacher's vectors; this source gives scores, top_k only"):
+    with pytest.raises(KnowledgeError, match="HTD needs the teacher's vectors; this source gives all_scores, scores, top_k only"):
         known.require({"vectors"}, by="HTD")
 
 

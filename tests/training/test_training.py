@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from scipy.sparse import random as random_sparse
 
 from recdistill.errors import ConfigError
 from recdistill.knowledge.store import Knowledge
+from recdistill.objectives.teacher_tile import FullTile
 from recdistill.training.bags import Bags, bag_sum
 from recdistill.training.batches import UserBatches
 from recdistill.training.device import product_precision, resolve_device
@@ -128,6 +131,36 @@ def test_tiles_hold_the_softmax_of_the_teachers_logits(temperature: float) -> No
     entropy = (want * want.log()).sum(1)
     torch.testing.assert_close(live.tile(users).negative_entropy, entropy)
     torch.testing.assert_close(cached.tile(users).negative_entropy, entropy)
+
+
+def told() -> Knowledge:
+    """The same teacher as one without vectors, that tells all its scores."""
+    knowledge = known()
+    logits = knowledge.user_vectors @ knowledge.item_vectors.T + knowledge.item_bias  # type: ignore[union-attr, operator]
+    logits -= logits.max(1, keepdims=True)
+    bare = {"user_vectors": None, "item_vectors": None, "item_bias": None}
+    return dataclasses.replace(knowledge, logits=logits.astype(np.float16), **bare)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_all_scores_that_a_teacher_tells_are_its_softmax(temperature: float) -> None:
+    users = torch.tensor([3, 0, 6])
+    tile = teacher_source(told(), temperature=temperature, device=CPU).tile(users)
+    assert isinstance(tile, FullTile)
+    live = VectorTeacher(known(), temperature, torch.float32, CPU).tile(users)
+    torch.testing.assert_close(tile.probabilities.float(), live.probabilities, atol=5e-3, rtol=1e-2)
+    torch.testing.assert_close(tile.negative_entropy, live.negative_entropy, atol=1e-2, rtol=1e-2)
+
+
+def test_a_start_from_all_scores_spans_what_users_differ_in() -> None:
+    knowledge = known()
+    assert knowledge.user_vectors is not None
+    assert knowledge.item_vectors is not None
+    start = from_teacher(told(), 3, np.random.default_rng(0))
+    users, items = knowledge.user_vectors, knowledge.item_vectors
+    differences = (users - users.mean(0)) @ (items - items.mean(0)).T
+    left = differences - differences @ np.linalg.pinv(start.T) @ start.T
+    assert np.square(left).sum() < 0.01 * np.square(differences).sum()
 
 
 def test_lists_keep_the_teachers_probabilities_and_tail() -> None:
