@@ -15,24 +15,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from recdistill.objectives.base import Objective
+from recdistill.objectives.positives import Positives
 from recdistill.objectives.teacher_tile import TeacherSource, TeacherTile
 
 TILE_ROWS = 128
 TILE_ELEMENTS = 16_000_000
 """Users × items in memory at once: whole rows, so that every sum is complete; few, so that the tile stays in caches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Positives:
-    """Items per user of a batch, ragged: entry e belongs to user `rows[e]` (ascending) and is item `items[e]`."""
-
-    offsets: Tensor  # (batch + 1,)
-    items: Tensor
-    rows: Tensor
-
-    @property
-    def counts(self) -> Tensor:
-        return self.offsets.diff()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +54,15 @@ class CatalogueLoss(Objective):
         weight: Tensor | None = None,
         teacher: TeacherSource | None = None,
         teacher_users: Tensor | None = None,
+        offset: Tensor | None = None,
     ) -> Tensor:
-        """Logits are users (batch, d) @ items.T (d, n) + bias (n,); `teacher_users` are the rows given to `teacher`."""
+        """Logits are users (batch, d) @ items.T (d, n) + bias (n,); `teacher_users` are the rows given to `teacher`.
+
+        Where the items are a sample of the catalogue, `offset` (n,) is added to the logits of all but a user's own
+        positives (-log of the probability to be shown), and the teacher must speak of the same sample.
+        """
         weight = users.new_ones(len(users)) if weight is None else weight
-        return _Catalogue.apply(users, items, bias, positives, weight, teacher, teacher_users, self.config)
+        return _Catalogue.apply(users, items, bias, positives, weight, teacher, teacher_users, offset, self.config)
 
 
 class _Catalogue(torch.autograd.Function):
@@ -83,6 +76,7 @@ class _Catalogue(torch.autograd.Function):
         weight: Tensor,
         teacher: TeacherSource | None,
         teacher_users: Tensor | None,
+        offset: Tensor | None,
         config: CatalogueConfig,
     ) -> Tensor:
         has_label = positives.counts > 0
@@ -94,8 +88,9 @@ class _Catalogue(torch.autograd.Function):
         soft_weight = (1.0 - share) * _normalised(known)
         work = config.precision
         narrow_items = items.to(work)
-        shift = users.norm(dim=1).max() * items.norm(dim=1).max() + bias.max()  # no logit is above it
-        shifted = (bias - shift).to(work)
+        corrected = bias if offset is None else bias + offset
+        shift = users.norm(dim=1).max() * items.norm(dim=1).max() + corrected.max()  # no logit is above it
+        shifted = (corrected - shift).to(work)
         d_users, d_items, d_bias = torch.empty_like(users), torch.zeros_like(items), torch.zeros_like(bias)
         loss = users.new_zeros(())
         # one tile's memory for all: a new one would be paged in each time
@@ -103,12 +98,14 @@ class _Catalogue(torch.autograd.Function):
         for tile in _tiles(len(users), len(items)):
             narrow_users = users[tile].to(work)
             logits = torch.addmm(shifted, narrow_users, narrow_items.T, out=held[: tile.stop - tile.start])
+            own = _tile_positives(positives, tile)
+            at = own.rows * len(items) + own.items
+            if offset is not None:
+                logits.view(-1)[at] -= offset[own.items].to(work)
             given = None
             if teacher is not None and teacher_users is not None and share < 1.0:
-                given = teacher.tile(teacher_users[tile])
-            value, gradient = _tile_loss(
-                logits, _tile_positives(positives, tile), label_weight[tile], soft_weight[tile], given, config
-            )
+                given = teacher.tile(teacher_users[tile], at)
+            value, gradient = _tile_loss(logits, own, label_weight[tile], soft_weight[tile], given, offset, config)
             loss += value
             d_users[tile] = gradient @ narrow_items
             _add_product(d_items, gradient.T, narrow_users)
@@ -120,7 +117,7 @@ class _Catalogue(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d_users, d_items, d_bias = ctx.saved_tensors
-        return grad * d_users, grad * d_items, grad * d_bias, None, None, None, None, None
+        return grad * d_users, grad * d_items, grad * d_bias, None, None, None, None, None, None
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -161,6 +158,7 @@ def _tile_loss(
     label_weight: Tensor,
     soft_weight: Tensor,
     teacher: TeacherTile | None,
+    offset: Tensor | None,
     config: CatalogueConfig,
 ) -> tuple[Tensor, Tensor]:
     """The tile's part of the loss and its gradient by the logits, which are overwritten."""
@@ -183,6 +181,10 @@ def _tile_loss(
         soft_value, gradient = teacher.divergence(exp, expected, soft_weight, also=on_rest)
     else:
         tempered = logits / tau
+        if offset is not None:  # it belongs to the sample, not to the scores: no temperature softens it
+            softened = (offset * (1.0 - 1.0 / tau)).to(logits.dtype)
+            tempered += softened
+            tempered.view(-1)[at] -= softened[positives.items]
         expected = teacher.expected(tempered) if config.value else torch.zeros_like(soft_weight)
         _take_out(tempered.exp_(), at, config)
         soft_value, soft_gradient = teacher.divergence(tempered, expected, soft_weight * tau * tau)

@@ -38,8 +38,14 @@ class TeacherSource(ABC):
         """(rows,) bool: whether the teacher says anything about these users."""
 
     @abstractmethod
-    def tile(self, user_rows: Tensor) -> TeacherTile:
-        """The tile of these users, on their device."""
+    def tile(self, user_rows: Tensor, at: Tensor | None = None) -> TeacherTile:
+        """The tile of these users, on their device; `at` are the places row · n_items + item of what they have used,
+        which a source that speaks of a sample needs."""
+
+    @abstractmethod
+    def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
+        """The same teacher about a sample of the items, ascending; `offset` (-log of the probability to be in it) is
+        added to the logits of all that a user has not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,13 @@ class FullTile(TeacherTile):
 
     probabilities: Tensor
     negative_entropy: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor) -> FullTile:
+        """Their softmax; the logits are not kept."""
+        log_p = logits.log_softmax(1)
+        p = log_p.exp()
+        return cls(p, log_p.mul_(p).sum(1))
 
     def without(self, at: Tensor, n_items: int) -> FullTile:
         taken, rows = self.probabilities.view(-1)[at].to(self.negative_entropy.dtype), at // n_items

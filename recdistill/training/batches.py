@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from recdistill.objectives.catalogue import Positives
+from recdistill.objectives.positives import Positives
 from recdistill.training.bags import Bags
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recdistill.objectives.teacher_tile import FullTile, ListTile, TeacherSource
 from recdistill.training.device import product_precision
+from recdistill.training.teacher_sample import SampleOfLists, SampleOfTiles, SampleOfVectors
 
 if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
@@ -51,7 +52,10 @@ class VectorTeacher(TeacherSource):
     def known(self, user_rows: Tensor) -> Tensor:
         return torch.ones_like(user_rows, dtype=torch.bool)
 
-    def tile(self, user_rows: Tensor) -> FullTile:
+    def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
+        return SampleOfVectors(self._users, self._items[items], self._bias[items], offset)
+
+    def tile(self, user_rows: Tensor, at: Tensor | None = None) -> FullTile:
         """What a user's logits sum to is computed the first time and kept: the teacher does not change."""
         logits = torch.mm(self._users[user_rows], self._items.T).float().add_(self._bias)
         if self._log_z[user_rows].isnan().any():
@@ -73,10 +77,11 @@ class LogitTeacher(TeacherSource):
     def known(self, user_rows: Tensor) -> Tensor:
         return torch.ones_like(user_rows, dtype=torch.bool)
 
-    def tile(self, user_rows: Tensor) -> FullTile:
-        log_p = (self._logits[user_rows.cpu()].to(self._device).float() / self._temperature).log_softmax(1)
-        p = log_p.exp()
-        return FullTile(p, log_p.mul_(p).sum(1))
+    def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
+        return SampleOfTiles(self, items, offset)
+
+    def tile(self, user_rows: Tensor, at: Tensor | None = None) -> FullTile:
+        return FullTile.of(self._logits[user_rows.cpu()].to(self._device).float() / self._temperature)
 
 
 class CachedTeacher(TeacherSource):
@@ -94,7 +99,10 @@ class CachedTeacher(TeacherSource):
     def known(self, user_rows: Tensor) -> Tensor:
         return torch.ones_like(user_rows, dtype=torch.bool)
 
-    def tile(self, user_rows: Tensor) -> FullTile:
+    def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
+        return SampleOfTiles(self, items, offset)
+
+    def tile(self, user_rows: Tensor, at: Tensor | None = None) -> FullTile:
         return FullTile(self._p[user_rows], self._negative_entropy[user_rows])
 
 
@@ -128,7 +136,10 @@ class ListTeacher(TeacherSource):
     def known(self, user_rows: Tensor) -> Tensor:
         return self._known[user_rows]
 
-    def tile(self, user_rows: Tensor) -> ListTile:
+    def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
+        return SampleOfLists(self, items)
+
+    def tile(self, user_rows: Tensor, at: Tensor | None = None) -> ListTile:
         users = user_rows.cpu()
         starts, counts = self._offsets[users], self._offsets[users + 1] - self._offsets[users]
         rows = torch.repeat_interleave(torch.arange(len(users)), counts)

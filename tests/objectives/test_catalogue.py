@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from recdistill.objectives import catalogue
-from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss, Positives
+from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
 from recdistill.objectives.knowledge.soft_kl import SoftKL, SoftKLConfig
 from recdistill.objectives.knowledge.soft_kl_topk import SoftKLTopK, SoftKLTopKConfig
 from recdistill.objectives.labels.softmax import Softmax
+from recdistill.objectives.positives import Positives
 from recdistill.objectives.teacher_tile import FullTile, ListTile, TeacherSource
+from recdistill.training.teacher_sample import SampleOfLists, SampleOfTiles
 
 BATCH, ITEMS, DIM, LISTED = 7, 23, 5, 6
 
@@ -26,7 +30,10 @@ class Stored(TeacherSource):
     def known(self, user_rows: Tensor) -> Tensor:
         return torch.ones(len(user_rows), dtype=torch.bool)
 
-    def tile(self, user_rows: Tensor) -> FullTile | ListTile:
+    def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
+        return SampleOfTiles(self, items, offset) if self.listed is None else SampleOfLists(self, items)
+
+    def tile(self, user_rows: Tensor, at: Tensor | None = None) -> FullTile | ListTile:
         p = self.probabilities[user_rows]
         if self.listed is None:
             return FullTile(p, (p * p.log()).sum(1))
@@ -162,3 +169,47 @@ def test_users_without_positives_give_no_label_term(inputs: dict[str, Tensor]) -
     loss, gradients = fused(inputs, 1.0, 1.0, None)
     assert loss == 0.0
     assert all(not gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+@pytest.mark.parametrize("listed", [None, LISTED])
+@pytest.mark.parametrize("tau", [1.0, 2.5])
+def test_a_sample_of_everything_is_the_whole_catalogue(
+    inputs: dict[str, Tensor], listed: int | None, tau: float, unseen: bool
+) -> None:
+    want, want_gradients = fused(inputs, 0.3, tau, listed, unseen=unseen)
+    users, items, bias = leaves(inputs)
+    offset = torch.zeros(ITEMS, dtype=torch.float64)
+    teacher = Stored(inputs["teacher"], tau, listed).among(torch.arange(ITEMS), offset)
+    config = CatalogueConfig(label_share=0.3, temperature=tau, precision=torch.float64, unseen_only=unseen)
+    loss = CatalogueLoss(config)(
+        users, items, bias, positives_of(inputs["dense"]), weight=inputs["weight"], teacher=teacher,
+        teacher_users=torch.arange(BATCH), offset=offset,
+    )  # fmt: skip
+    torch.testing.assert_close(loss.detach(), want, rtol=1e-5, atol=1e-6)
+    for found, expected in zip(torch.autograd.grad(loss, [users, items, bias]), want_gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("tau", [1.0, 2.5])
+def test_items_that_are_shown_for_several_alike_weigh_as_these(inputs: dict[str, Tensor], tau: float) -> None:
+    """Two equal items that nobody used are one with the offset log 2: the sums of a sample stand for all items."""
+    dense = inputs["dense"].clone()
+    dense[:, :2] = False
+    for name in ("items", "bias"):
+        inputs[name][1] = inputs[name][0]
+    inputs["teacher"][:, 1] = inputs["teacher"][:, 0]
+    inputs["dense"] = dense
+    want, gradients = fused(inputs, 0.3, tau, None)
+    users, items, bias = leaves(inputs)
+    offset = torch.zeros(ITEMS - 1, dtype=torch.float64)
+    offset[0] = math.log(2.0)
+    kept = torch.cat([torch.tensor([0]), torch.arange(2, ITEMS)])
+    teacher = Stored(inputs["teacher"], tau, None).among(kept, offset)
+    config = CatalogueConfig(label_share=0.3, temperature=tau, precision=torch.float64)
+    loss = CatalogueLoss(config)(
+        users, items[kept], bias[kept], positives_of(dense[:, kept]), weight=inputs["weight"], teacher=teacher,
+        teacher_users=torch.arange(BATCH), offset=offset,
+    )  # fmt: skip
+    torch.testing.assert_close(loss.detach(), want, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(torch.autograd.grad(loss, [users])[0], gradients[0], rtol=1e-4, atol=1e-6)
