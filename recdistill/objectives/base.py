@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
+
+from recdistill.errors import ConfigError
+
+NEEDS = {
+    "top_k": "the teacher's best items of every user",
+    "scores": "the teacher's scores of these; where the candidates are others, all_scores",
+    "all_scores": "the teacher's score of any item, also of those that the student picks",
+    "vectors": "the teacher's user and item vectors",
+    "item_lists": "the teacher's best users of every item",
+    "trajectory": "the teacher's lists at several checkpoints of its training, easy to hard",
+    "teacher": "the teacher itself, to be trained along",
+}
+"""The words in which an objective says what it needs and a knowledge source what it gives."""
 
 
 class Objective(nn.Module):
     """A loss of tensors. It may own projectors and a schedule; it never holds a teacher or a student.
 
     Convention: within a user a mean over list positions, over the batch the weighted mean of the users that have a
-    term, so that a weight of 1 means the same everywhere; temperature-softened divergences carry τ².
+    term, so that a weight of 1 means the same everywhere; temperature-softened divergences carry τ². Index tensors
+    (batch, K) point into the user's candidates; their masks say which positions count, absent means all.
     """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What the knowledge source must give, in the words of `NEEDS`; nothing where labels are enough."""
+    config_type: ClassVar[type | None] = None
+    """The dataclass of its settings, which it takes as its first argument; None where it has none."""
+
+    def advance(self, progress: float) -> None:
+        """Told before every epoch which share of the training is done, 0 to 1; only a schedule listens."""
 
 
 def weighted_mean(terms: Tensor, has_term: Tensor, weight: Tensor | None) -> Tensor:
@@ -19,7 +43,13 @@ def weighted_mean(terms: Tensor, has_term: Tensor, weight: Tensor | None) -> Ten
     weight = has_term.to(terms.dtype) if weight is None else weight.to(terms.dtype) * has_term
     total = weight.sum()
     kept = torch.where(has_term, terms, 0.0)
-    return (kept * weight.detach()).sum() / torch.where(total > 0, total, 1.0)
+    return (kept * weight.detach()).sum() / torch.where(total > 0, total, 1.0).detach()
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over the valid entries of the last dimension, and whether there are any."""
+    count = valid.sum(-1)
+    return torch.where(valid, values, 0.0).sum(-1) / count.clamp(min=1), count > 0
 
 
 def masked_log_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
@@ -36,7 +66,38 @@ def masked_scores(scores: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, scores, -torch.inf).masked_fill(empty, 0.0)
 
 
-def gather_mask(mask: Tensor | None, index: Tensor, index_mask: Tensor | None) -> Tensor:
-    """Which positions of an index list count: valid in the list."""
-    valid = torch.ones_like(index, dtype=torch.bool) if index_mask is None else index_mask
-    return valid if mask is None else valid & mask.gather(-1, index)
+def valid_positions(index: Tensor, index_mask: Tensor | None) -> Tensor:
+    """Which positions of a list count, as bool of its shape: all of them where no mask is given."""
+    return torch.ones_like(index, dtype=torch.bool) if index_mask is None else index_mask
+
+
+def gather_valid(scores: Tensor, index: Tensor, valid: Tensor) -> Tensor:
+    """The scores of the listed candidates (batch, K); 0 at positions that do not count, which get no gradient."""
+    return torch.where(valid, scores.gather(-1, index), 0.0)
+
+
+def membership(index: Tensor, valid: Tensor, candidates: Tensor) -> Tensor:
+    """Which candidates stand in a list: bool of the shape of `candidates` (batch, C)."""
+    nowhere = torch.zeros_like(candidates, dtype=torch.int8)
+    return nowhere.scatter_reduce(-1, index, valid.to(torch.int8), "amax").bool()
+
+
+def check_positive(where: str, **settings: float) -> None:
+    """Refuse settings that are not above 0; `where` is the name of the objective."""
+    for name, value in settings.items():
+        if not value > 0:
+            raise ConfigError(f"{where}: {name} must be above 0, found {value}.")
+
+
+def check_share(where: str, **settings: float) -> None:
+    """Refuse settings that are not between 0 and 1, both included."""
+    for name, value in settings.items():
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{where}: {name} must be from 0 to 1, found {value}.")
+
+
+def check_not_negative(where: str, **settings: float) -> None:
+    """Refuse settings below 0."""
+    for name, value in settings.items():
+        if not value >= 0:
+            raise ConfigError(f"{where}: {name} must not be below 0, found {value}.")

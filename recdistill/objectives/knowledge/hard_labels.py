@@ -4,45 +4,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
 
-from recdistill.errors import ConfigError
-from recdistill.objectives.base import Objective, weighted_mean
+from recdistill.objectives.base import (
+    Objective,
+    check_positive,
+    gather_valid,
+    masked_mean,
+    membership,
+    valid_positions,
+    weighted_mean,
+)
 from recdistill.objectives.labels.softmax import Softmax, SoftmaxConfig
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HardLabelsConfig:
-    tau: float = 1.0
-    """Divides the scores in the softmax form; the others do not use it."""
-
-    def __post_init__(self) -> None:
-        if not self.tau > 0:
-            raise ConfigError(f"hard_labels: tau must be above 0, found {self.tau}.")
-
-
 class HardLabelsSoftplus(Objective):
-    """Mean over the teacher's list of -log σ(s_i)."""
+    """Mean over the teacher's list of -log σ(s_i): RD without places (Tang & Wang, 2018, w = 1/K)."""
+
+    needs = frozenset({"top_k"})
 
     def forward(
         self, student: Tensor, top: Tensor, *, top_mask: Tensor | None = None, weight: Tensor | None = None
     ) -> Tensor:
         """student: scores (batch, candidates); top: the teacher's list (batch, K)."""
-        listed = torch.ones_like(top, dtype=torch.bool) if top_mask is None else top_mask
-        scores = torch.where(listed, student.gather(-1, top), 0.0)
-        count = listed.sum(-1)
-        terms = torch.where(listed, softplus(-scores, threshold=100.0), 0.0).sum(-1) / count.clamp(min=1)
-        return weighted_mean(terms, count > 0, weight)
+        listed = valid_positions(top, top_mask)
+        return weighted_mean(*masked_mean(-logsigmoid(gather_valid(student, top, listed)), listed), weight)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardLabelsSoftmaxConfig:
+    tau: float = 1.0
+    """Divides the scores; 1 where they are logits already."""
+
+    def __post_init__(self) -> None:
+        check_positive("hard_labels_softmax", tau=self.tau)
 
 
 class HardLabelsSoftmax(Objective):
     """The decoupled softmax with the teacher's list as the positives and everything else as negatives."""
 
-    def __init__(self, config: HardLabelsConfig | None = None) -> None:
+    needs = frozenset({"top_k"})
+    config_type = HardLabelsSoftmaxConfig
+
+    def __init__(self, config: HardLabelsSoftmaxConfig | None = None) -> None:
         super().__init__()
-        self.config = config or HardLabelsConfig()
+        self.config = config or HardLabelsSoftmaxConfig()
         self.softmax = Softmax(SoftmaxConfig(tau=self.config.tau, decoupled=True))
 
     def forward(
@@ -54,14 +61,15 @@ class HardLabelsSoftmax(Objective):
         mask: Tensor | None = None,
         weight: Tensor | None = None,
     ) -> Tensor:
-        """student: scores (batch, candidates); top: the teacher's list (batch, K)."""
-        listed = torch.ones_like(top, dtype=torch.int8) if top_mask is None else top_mask.to(torch.int8)
-        positives = torch.zeros_like(student, dtype=torch.int8).scatter_reduce(-1, top, listed, "amax").bool()
+        """student: scores (batch, candidates); top: the teacher's list (batch, K); mask: the valid candidates."""
+        positives = membership(top, valid_positions(top, top_mask), student)
         return self.softmax(student, positives, mask=mask, weight=weight)
 
 
 class HardLabelsBPR(Objective):
     """Mean over pairs of an item of the teacher's list and a negative of -log σ(s_i - s_j)."""
+
+    needs = frozenset({"top_k"})
 
     def forward(
         self,
@@ -74,11 +82,8 @@ class HardLabelsBPR(Objective):
         weight: Tensor | None = None,
     ) -> Tensor:
         """student: scores (batch, candidates); top (batch, K) and negatives (batch, N): indices."""
-        listed = torch.ones_like(top, dtype=torch.bool) if top_mask is None else top_mask
-        drawn = torch.ones_like(negatives, dtype=torch.bool) if negative_mask is None else negative_mask
+        listed, drawn = valid_positions(top, top_mask), valid_positions(negatives, negative_mask)
+        above, below = gather_valid(student, top, listed), gather_valid(student, negatives, drawn)
+        gap = above[:, :, None] - below[:, None, :]  # (batch, K, N)
         pairs = listed[:, :, None] & drawn[:, None, :]
-        gap = student.gather(-1, top)[:, :, None] - student.gather(-1, negatives)[:, None, :]  # (batch, K, N)
-        gap = torch.where(pairs, gap, 0.0)
-        count = pairs.sum((-2, -1))
-        terms = torch.where(pairs, softplus(-gap, threshold=100.0), 0.0).sum((-2, -1)) / count.clamp(min=1)
-        return weighted_mean(terms, count > 0, weight)
+        return weighted_mean(*masked_mean(-logsigmoid(gap).flatten(1), pairs.flatten(1)), weight)

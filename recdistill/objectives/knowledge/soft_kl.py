@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from recdistill.errors import ConfigError
-from recdistill.objectives.base import Objective, masked_log_softmax, weighted_mean
+from recdistill.objectives.base import Objective, check_positive, masked_log_softmax, valid_positions, weighted_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +15,14 @@ class SoftKLConfig:
     """Softens both distributions; match it to the spread of the teacher's scores."""
 
     def __post_init__(self) -> None:
-        if not self.tau > 0:
-            raise ConfigError(f"soft_kl: tau must be above 0, found {self.tau}.")
+        check_positive("soft_kl", tau=self.tau)
 
 
 class SoftKL(Objective):
     """τ²·KL(p‖q), p = softmax(t/τ), q = softmax(s/τ), over the valid candidates (Hinton et al., 2015)."""
+
+    needs = frozenset({"scores"})
+    config_type = SoftKLConfig
 
     def __init__(self, config: SoftKLConfig | None = None) -> None:
         super().__init__()
@@ -32,10 +32,13 @@ class SoftKL(Objective):
         self, student: Tensor, teacher: Tensor, *, mask: Tensor | None = None, weight: Tensor | None = None
     ) -> Tensor:
         """Both are scores (batch, candidates)."""
-        tau = self.config.tau
-        log_p = masked_log_softmax(teacher.detach() / tau, mask)
-        log_q = masked_log_softmax(student / tau, mask)
-        gap = log_p.exp() * (log_p - log_q)
-        valid = torch.ones_like(student, dtype=torch.bool) if mask is None else mask
-        terms = tau * tau * torch.where(valid, gap, 0.0).sum(-1)
-        return weighted_mean(terms, valid.any(-1), weight)
+        terms = soft_kl_terms(student, teacher, self.config.tau, mask)
+        return weighted_mean(terms, valid_positions(student, mask).any(-1), weight)
+
+
+def soft_kl_terms(student: Tensor, teacher: Tensor, tau: float, mask: Tensor | None) -> Tensor:
+    """τ²·KL(teacher‖student) of every row, (batch,); 0 in rows that are masked whole. The teacher is a constant."""
+    log_p = masked_log_softmax(teacher.detach() / tau, mask)
+    log_q = masked_log_softmax(student / tau, mask)
+    gap = log_p.exp() * (log_p - log_q)  # 0 at masked candidates, whose two logarithms are 0
+    return tau * tau * gap.sum(-1)

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recdistill.errors import ConfigError
-from recdistill.objectives.base import Objective, masked_scores, weighted_mean
+from recdistill.objectives.base import (
+    Objective,
+    check_positive,
+    masked_scores,
+    membership,
+    valid_positions,
+    weighted_mean,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +23,18 @@ class SoftKLTopKConfig:
     """Softens both distributions; the tail mass must be the teacher's at this τ."""
 
     def __post_init__(self) -> None:
-        if not self.tau > 0:
-            raise ConfigError(f"soft_kl_topk: tau must be above 0, found {self.tau}.")
+        check_positive("soft_kl_topk", tau=self.tau)
 
 
 class SoftKLTopK(Objective):
-    """τ² [Σ_K p_k log(p_k/q_k) + m log(m/q_R)]: the list K one by one, everything outside as one bucket of mass m."""
+    """τ² [Σ_K p_k log(p_k/q_k) + m log(m/q_R)]: the list K one by one, everything outside as one bucket of mass m.
+
+    Soft labels (Hinton et al., 2015) for a teacher that is stored as lists. Merging the rest loses information: the
+    value is never above that of `soft_kl`.
+    """
+
+    needs = frozenset({"top_k", "scores"})
+    config_type = SoftKLTopKConfig
 
     def __init__(self, config: SoftKLTopKConfig | None = None) -> None:
         super().__init__()
@@ -41,11 +53,8 @@ class SoftKLTopK(Objective):
     ) -> Tensor:
         """student (batch, candidates); top and teacher_top (batch, K): indices and scores; tail_mass (batch,)."""
         tau = self.config.tau
-        valid = torch.ones_like(student, dtype=torch.bool) if mask is None else mask
-        in_list = torch.ones_like(top, dtype=torch.bool) if top_mask is None else top_mask
-        listed = torch.zeros_like(valid, dtype=torch.int8)
-        listed = listed.scatter_reduce(-1, top, in_list.to(torch.int8), "amax").bool()
-        rest = valid & ~listed
+        valid, in_list = valid_positions(student, mask), valid_positions(top, top_mask)
+        rest = valid & ~membership(top, in_list, student)
 
         scores = torch.where(valid, student / tau, 0.0)
         normaliser = masked_scores(scores, valid).logsumexp(-1)

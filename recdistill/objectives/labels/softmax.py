@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recdistill.errors import ConfigError
-from recdistill.objectives.base import Objective, weighted_mean
+from recdistill.objectives.base import Objective, check_positive, masked_mean, valid_positions, weighted_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +18,16 @@ class SoftmaxConfig:
     """A user's other positives stand in no denominator."""
 
     def __post_init__(self) -> None:
-        if not self.tau > 0:
-            raise ConfigError(f"softmax: tau must be above 0, found {self.tau}.")
+        check_positive("softmax", tau=self.tau)
 
 
 class Softmax(Objective):
-    """Mean over a user's positives i of log Σ_{j∈D_i} exp(s_j/τ) - s_i/τ; D_i is everything, or i and the negatives."""
+    """Mean over a user's positives i of log Σ_{j∈D_i} exp(s_j/τ) - s_i/τ (multinomial likelihood: Liang et al., 2018).
+
+    D_i is everything, or, decoupled, i and the negatives only.
+    """
+
+    config_type = SoftmaxConfig
 
     def __init__(self, config: SoftmaxConfig | None = None) -> None:
         super().__init__()
@@ -34,16 +37,13 @@ class Softmax(Objective):
         self, student: Tensor, positives: Tensor, *, mask: Tensor | None = None, weight: Tensor | None = None
     ) -> Tensor:
         """student: scores (batch, candidates); positives: bool of the same shape; mask: the valid candidates."""
-        valid = torch.ones_like(positives) if mask is None else mask
+        valid = valid_positions(student, mask)
         positives = positives & valid
-        scores = student / self.config.tau
-        scores = torch.where(valid, scores, 0.0)
+        scores = torch.where(valid, student / self.config.tau, 0.0)
         others = valid & ~positives if self.config.decoupled else valid
         rest = torch.where(others, scores, -torch.inf)
         lowest = torch.finfo(scores.dtype).min  # not -inf: its gradient is no number
         denominator = rest.masked_fill(~others.any(-1, keepdim=True), lowest).logsumexp(-1, keepdim=True)
         if self.config.decoupled:
             denominator = torch.logaddexp(scores, denominator)
-        count = positives.sum(-1)
-        terms = torch.where(positives, denominator - scores, 0.0).sum(-1) / count.clamp(min=1)
-        return weighted_mean(terms, count > 0, weight)
+        return weighted_mean(*masked_mean(denominator - scores, positives), weight)
