@@ -11,7 +11,10 @@ from recdistill.models.two_tower_rules import LogFacts, candidates, plan
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.features import Features
     from recdistill.knowledge.store import Knowledge
+    from recdistill.models.cold_items import ColdItems, ItemMap
+    from recdistill.models.fitted import FittedRanker
     from recdistill.serving.scorers import BagScorer
     from recdistill.training.progress import Progress
 
@@ -43,8 +46,17 @@ class TwoTowerConfig:
     """Of the rule's epochs: what a plan cuts where time is short."""
     learning_rate: float | None = None
     batch_users: int = 512
+    negatives: int | None = None
+    """Items drawn for each batch beside those that its users have used (mixed negatives with the logQ correction); 0:
+    all items; none: all, up to a hundred thousand of them."""
     trials: int | None = None
     """Candidate settings tried on valid by a model without user ids; none: all of the rule's."""
+    item_features: bool | None = None
+    """Whether items are made of their features, too, so that new ones can be ranked by these; none: they are not."""
+    user_features: bool | None = None
+    """The same of users, of a model with user ids."""
+    feature_dropout: float | None = None
+    """Share of the items that are ranked by their features alone in a training step."""
 
     def __post_init__(self) -> None:
         at_least_one = {"dim": self.dim, "batch_users": self.batch_users, "epochs": self.epochs, "trials": self.trials}
@@ -60,8 +72,25 @@ class TwoTowerConfig:
         for name, number in shares.items():
             if number is not None and not 0 <= number <= 1:
                 raise ConfigError(f"two_tower: {name} = {number}: give a number from 0 to 1.")
-        if self.history_dropout is not None and not 0 <= self.history_dropout < 1:
-            raise ConfigError(f"two_tower: history_dropout = {self.history_dropout}: give a number from 0 to below 1.")
+        for name, number in {"history_dropout": self.history_dropout, "feature_dropout": self.feature_dropout}.items():
+            if number is not None and not 0 <= number < 1:
+                raise ConfigError(f"two_tower: {name} = {number}: give a number from 0 to below 1.")
+        if self.negatives is not None and self.negatives < 0:
+            raise ConfigError(f"two_tower: negatives = {self.negatives}: give 0 for all items, or how many to draw.")
+        if self.negatives and self.item_features:
+            raise ConfigError(
+                f"two_tower: negatives = {self.negatives} with item_features = true: features are learned from all "
+                "items. Leave one of them out."
+            )
+        if self.user_features and not self.user_id:
+            raise ConfigError(
+                "two_tower: user_features = true with user_id = false: a model without rows of users has no place for "
+                "what is known of them. Leave user_features out, or keep user_id."
+            )
+        if self.feature_dropout is not None and not self.item_features:
+            raise ConfigError(
+                f"two_tower: feature_dropout = {self.feature_dropout} without item features: set item_features = true."
+            )
 
 
 class TwoTower(Ranker):
@@ -74,6 +103,33 @@ class TwoTower(Ranker):
     Config: ClassVar[type] = TwoTowerConfig
     softmax_scores: ClassVar[bool] = True
     config: TwoTowerConfig
+    notes: tuple[str, ...] = ()
+    """What the last fit made of features, and what it left out."""
+    _item_map: ItemMap | None = None
+
+    @property
+    def item_map(self) -> ItemMap:
+        """From an item's features to its vector and bias; ConfigError where the model has not learned from features."""
+        self._after_fit(self._scorer)
+        if self._item_map is None:
+            raise ConfigError(
+                "two_tower: this model was fitted without item features and knows nothing of new items. Fit it with "
+                "item_features=True on a log with a table of items."
+            )
+        return self._item_map
+
+    def cold_item_vectors(self, features: Features, *, margin: float = 0.0) -> ColdItems:
+        """Vectors and biases of items that the log never saw, by their features, as `Recommender.with_items` takes
+        them; items of the log are left out. `margin` is how far new items stand back: it is taken off their biases."""
+        from recdistill.models.cold_items import cold_items
+
+        return cold_items(self, features, margin=margin)
+
+    def extended(self, items: Features, *, margin: float = 0.0) -> FittedRanker:
+        """This model with the new ones of `items` after those that it has: evaluated, asked and saved among them."""
+        from recdistill.models.cold_items import extended
+
+        return extended(self, items, margin=margin)
 
     def _fit(
         self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
@@ -112,21 +168,25 @@ class TwoTower(Ranker):
         progress: Progress | None,
     ) -> BagScorer:
         """The best on valid of the candidate settings; without a valid part the first of them, the rule's default."""
-        from recdistill.models.two_tower_training import train_two_tower
+        from recdistill.models.two_tower_features import Sides
+        from recdistill.models.two_tower_training import Trained, train_two_tower
 
+        sides = Sides.of(train, items=bool(self.config.item_features), users=bool(self.config.user_features))
         facts = LogFacts.of(train)
         tried = candidates(self.config, facts)
         tried = tried[: self.config.trials] if valid is not None else tried[:1]
-        best: tuple[float, BagScorer, dict[str, Any]] | None = None
+        best: tuple[float, Trained, dict[str, Any]] | None = None
         for number, changes in enumerate(tried, 1):
             settings = plan(replace(self.config, **changes), facts, distilled=knowledge is not None)
-            scorer = train_two_tower(
+            trained = train_two_tower(
                 settings, train, knowledge, valid, seed=seed, device=device, progress=progress,
                 name=f"two-tower d={self.config.dim}" + (f", {number} of {len(tried)}" if len(tried) > 1 else ""),
+                sides=sides,
             )  # fmt: skip
-            reached = valid_ndcg(scorer, train, valid) if valid is not None and len(tried) > 1 else 0.0
+            reached = valid_ndcg(trained.scorer, train, valid) if valid is not None and len(tried) > 1 else 0.0
             if best is None or reached > best[0]:
-                best = reached, scorer, changes
+                best = reached, trained, changes
         assert best is not None
         self.chosen = best[2] if len(tried) > 1 else {}
-        return best[1]
+        self.notes, self._item_map = sides.notes, best[1].item_map
+        return best[1].scorer

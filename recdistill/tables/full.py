@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 
 class FullTables(nn.Module):
@@ -22,6 +22,10 @@ class FullTables(nn.Module):
     def history_rows(self) -> Tensor:
         """(n_items, d), summed over a history."""
         return self.history
+
+    def among(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of histories and rows of items, of these items alone; the gradients are of these rows alone, too."""
+        return embedding(items, self.history, sparse=True), normalize(embedding(items, self.items, sparse=True), dim=1)
 
     @torch.no_grad()
     def export(self) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 
 class TiedTable(nn.Module):
@@ -21,6 +21,11 @@ class TiedTable(nn.Module):
     def history_rows(self) -> Tensor:
         """(n_items, d), summed over a history."""
         return self.rows
+
+    def among(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of histories and rows of items, of these items alone; the gradients are of these rows alone, too."""
+        rows = embedding(items, self.rows, sparse=True)
+        return rows, normalize(rows, dim=1)
 
     @torch.no_grad()
     def export(self) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from recdistill.candidates.mixed import MixedNegatives, Shown
 from recdistill.objectives.positives import Positives
 from recdistill.training.bags import Bags
 
@@ -21,6 +22,8 @@ class Batch:
     users: Tensor  # (batch,) user rows
     positives: Positives
     bags: Bags
+    shown: Shown | None = None
+    """Where the batch is scored against a sample of the items: positives and bags are then places among these."""
 
 
 class UserBatches:
@@ -35,8 +38,10 @@ class UserBatches:
         history_dropout: float,
         generator: np.random.Generator,
         device: torch.device,
+        negatives: MixedNegatives | None = None,
     ) -> None:
-        self._csr = csr
+        """`negatives` draws the items that each batch is scored against; none: all items."""
+        self._csr, self._negatives = csr, negatives
         self._steps = -(-csr.shape[0] // batch_users)
         self._power, self._dropout = history_power, history_dropout
         self._generator, self._device = generator, device
@@ -57,7 +62,13 @@ class UserBatches:
             items=torch.from_numpy(rows.indices).long().to(device),
             rows=torch.from_numpy(np.repeat(np.arange(len(users)), counts)).to(device),
         )
-        return Batch(torch.from_numpy(users).to(device), positives, Bags.of(self._bags(rows, counts), device))
+        shown = None
+        if self._negatives is not None:
+            shown = self._negatives.of(positives)
+            positives, places = shown.positives, shown.positives.items.cpu().numpy()
+            rows = csr_matrix((rows.data, places, rows.indptr), shape=(len(users), len(shown.items)))
+        bags = Bags.of(self._bags(rows, counts), device)
+        return Batch(torch.from_numpy(users).to(device), positives, bags, shown)
 
     def _bags(self, rows: csr_matrix, counts: np.ndarray) -> csr_matrix:
         """Weights 1/n^power, a share of the entries hidden and the others raised to make up for them."""

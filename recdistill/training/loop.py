@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from recdistill.training.batches import Batch, UserBatches
 from recdistill.training.progress import Bar
+
+EPSILON = 1e-10
+"""Of Adam: the gradients of a mean over users are small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,21 +49,40 @@ def train(
     *,
     bar: Bar,
     check: Callable[[], float] | None = None,
+    by_rows: Sequence[nn.Parameter] = (),
 ) -> None:
-    """Train in place to the last epoch; `check` measures the model as it stands."""
+    """Train in place to the last epoch; `check` measures the model as it stands.
+
+    Of the parameters `by_rows`, whose gradients are sparse, a step changes only the rows that it has seen.
+    """
     total = schedule.epochs * len(batches)
-    options: dict[str, Any] = {"lr": schedule.learning_rate, "weight_decay": 0.0, "eps": 1e-10, "fused": True}
-    optimizer = torch.optim.AdamW(model.parameters(), **options)
+    optimizers = _optimizers(model, schedule, by_rows)
     looked = (
         {math.ceil(schedule.epochs * (i + 1) / schedule.checks) for i in range(schedule.checks)} if check else set()
     )
     step = 0
     for epoch in range(1, schedule.epochs + 1):
         for batch in batches:
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate * one_cycle(step, total, schedule.warm_up)
-            optimizer.zero_grad(set_to_none=True)
+            rate = schedule.learning_rate * one_cycle(step, total, schedule.warm_up)
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.zero_grad(set_to_none=True)
             loss_of(batch).backward()
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             step += 1
         bar.advance(1, valid_ndcg=check() if check is not None and epoch in looked else None)
+
+
+def _optimizers(model: nn.Module, schedule: Schedule, by_rows: Sequence[nn.Parameter]) -> list[torch.optim.Optimizer]:
+    """AdamW; and Adam on the rows that a step touches (the moments of others stay as they are)."""
+    apart = {id(parameter) for parameter in by_rows}
+    whole = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+    options: dict[str, Any] = {"lr": schedule.learning_rate, "eps": EPSILON}
+    found: list[torch.optim.Optimizer] = []
+    if whole:
+        found.append(torch.optim.AdamW(whole, weight_decay=0.0, fused=True, **options))
+    if by_rows:
+        found.append(torch.optim.SparseAdam(list(by_rows), **options))
+    return found

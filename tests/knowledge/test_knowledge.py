@@ -127,7 +127,8 @@ def test_knowledge_of_another_log_is_refused(train: Interactions, ease: rd.EASE)
 
 def test_an_objective_that_needs_more_than_the_source_gives_is_refused(train: Interactions, ease: rd.EASE) -> None:
     known = Knowledge.extract(ease, train, top_k=5)
-    with pytest.raises(KnowledgeError, match="HTD needs the teacher's vectors; this source gives all_scores, scores, top_k only"):
+    says = "HTD needs the teacher's vectors; this source gives all_scores, scores, top_k only"
+    with pytest.raises(KnowledgeError, match=says):
         known.require({"vectors"}, by="HTD")
 
 

@@ -267,3 +267,47 @@ def test_cuda_and_cpu_give_the_same_metric(log: tuple[Interactions, HeldOut], kn
         for device in ("cpu", "cuda")
     ]
     assert abs(found[0] - found[1]) < 1e-3
+
+
+@pytest.mark.parametrize("table", ["tied", "full"])
+def test_a_sample_of_the_items_teaches_as_all_of_them_do(log: tuple[Interactions, HeldOut], table: str) -> None:
+    train, held = log
+    settings = {**QUICK, "table": table, "batch_users": 30, "negatives": 8}
+    assert valid_ndcg(TwoTower(**settings).fit(train, seed=1).scorer, train, held, k=10) > 0.95
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_a_student_is_taught_over_a_sample_of_the_items(
+    log: tuple[Interactions, HeldOut], knowledge: Knowledge, lists: bool
+) -> None:
+    """Soft labels alone: what the student knows it has from the teacher."""
+    train, held = log
+    known = lists_only(knowledge) if lists else knowledge
+    settings = {**QUICK, "user_id": False, "batch_users": 30, "negatives": 8, "label_share": 0.0, "table": "tied"}
+    student = TwoTower(**settings).distil(train, known, seed=1)
+    assert valid_ndcg(student.scorer, train, held, k=10) > 0.9
+
+
+def test_a_sample_leaves_rows_that_it_does_not_show_as_they_are() -> None:
+    train, _ = blocks()
+    settings = {**QUICK, "epochs": 1, "batch_users": 1, "user_id": False, "table": "tied"}
+    lonely = Interactions.from_ids(["a", "a"], [0, 1])
+    wide = replace(lonely, items=train.items)
+    start = TwoTower(**{**settings, "learning_rate": 1e-9}, negatives=1).fit(wide, seed=0).scorer
+    trained = TwoTower(**settings, negatives=1).fit(wide, seed=0).scorer
+    moved = np.abs(trained.item_vectors() - start.item_vectors()).max(1) > 1e-6
+    assert moved[:2].all()
+    assert moved.sum() <= 3  # two used ones and one drawn
+
+
+def test_all_items_are_shown_where_they_are_few() -> None:
+    facts = LogFacts(users=1000, items=20_000, rows=30_000)
+    many = LogFacts(users=1000, items=1_000_000, rows=30_000)
+    assert plan(TwoTower().config, facts, distilled=False).negatives is None
+    assert plan(TwoTower().config, many, distilled=False).negatives == 8192
+    assert plan(TwoTower(negatives=0).config, many, distilled=False).negatives is None
+    assert plan(TwoTower(negatives=500).config, facts, distilled=False).negatives == 500
+    with pytest.raises(ConfigError, match="negatives = -1: give 0 for all items"):
+        TwoTower(negatives=-1)
+    with pytest.raises(ConfigError, match="negatives = 10 with item_features"):
+        TwoTower(negatives=10, item_features=True)
