@@ -102,6 +102,10 @@ class Ranker(ABC):
         }
         self._known_beside = known_beside(train)
 
+    def memory_bytes(self, *, n_items: int, n_users: int, n_rows: int) -> int:
+        """The most that `fit` holds at once on a log of these counts, beside the log; 0: little."""
+        return 0
+
     @property
     def fitted(self) -> bool:
         return self._scorer is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -14,12 +14,17 @@ from recdistill.serving.scorers import ItemScorer
 from recdistill.tables.codecs import CodedTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scipy.sparse import csr_matrix
 
     from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.serving.scorers import Scorer
     from recdistill.training.progress import Progress
 
 TILE_ROWS = 1024
+FULL_ITEMS = 20_000
+"""Items up to which every weight is held: 4.8 GB while λ is chosen, and the inverse takes minutes."""
 MATRICES_HELD = 3
 """While λ is chosen: the Gram matrix, the best weights so far, and the ones that are being tried."""
 
@@ -28,37 +33,44 @@ MATRICES_HELD = 3
 class EASEConfig:
     regularization: float | None = None
     """λ, added to the diagonal of the Gram matrix; None: one of 5 chosen on valid, without valid their middle."""
+    form: Literal["auto", "full", "low_rank"] = "auto"
+    """Full: items² weights. Low rank: items × dim. Auto: full up to 20,000 items."""
+    dim: int = 512
+    """Singular vectors of the low-rank form, cut to what the log has."""
 
     def __post_init__(self) -> None:
         if self.regularization is not None and not 0 < self.regularization < np.inf:
             raise ConfigError(f"ease: regularization = {self.regularization}: give a number above 0")
+        if self.dim < 1:
+            raise ConfigError(f"ease: dim = {self.dim}: give at least 1")
+
+    def is_full(self, n_items: int) -> bool:
+        return self.form == "full" or (self.form == "auto" and n_items <= FULL_ITEMS)
 
 
 class EASE(Ranker):
     """Embarrassingly shallow autoencoder (Steck, 2019): min ‖X - XB‖² + λ‖B‖², diag B = 0; a user's scores are x B.
 
-    Who has no history is answered with popularity.
-    B_ij = -P_ij / P_jj with P = (XᵀX + λI)⁻¹. It holds items² floats: ask `memory_bytes` before fitting.
+    Who has no history is answered with popularity. B_ij = -P_ij / P_jj with P = (XᵀX + λI)⁻¹: it holds items² floats;
+    for large catalogues XᵀX is replaced by a matrix of low rank with the same diagonal (see `ease_low_rank`). Ask
+    `memory_bytes` before fitting.
     """
 
     kind: ClassVar[str] = "ease"
     Config: ClassVar[type] = EASEConfig
     config: EASEConfig
 
-    @staticmethod
-    def memory_bytes(n_items: int) -> int:
-        """The most that `fit` holds at once; the fitted model holds a third of it."""
-        return MATRICES_HELD * 4 * n_items * n_items
+    def memory_bytes(self, *, n_items: int, n_users: int, n_rows: int) -> int:
+        """The fitted model holds a third of it or less."""
+        from recdistill.models.ease_low_rank import low_rank_bytes
+
+        full = self.config.is_full(n_items)
+        return MATRICES_HELD * 4 * n_items * n_items if full else low_rank_bytes(n_items, self.config.dim)
 
     def _fit(
         self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
-    ) -> ItemScorer:
-        gram, popularity = gram_matrix(train.csr()), log_counts(train)
-
-        def fit(regularization: float) -> ItemScorer:
-            weights = item_weights(gram, regularization)
-            return ItemScorer(item_to_item=CodedTable.of(weights), popularity=popularity)
-
+    ) -> Scorer:
+        fit = self._solver(train)
         if self.config.regularization is not None:
             return fit(self.config.regularization)
         grid = regularizations(train)
@@ -67,7 +79,24 @@ class EASE(Ranker):
             return fit(grid[len(grid) // 2])
         best = choose(grid, fit, train, valid, task=self.kind, progress=progress)
         self.chosen = {"regularization": best.value}
-        return best.scorer
+        scorer: Scorer = best.scorer
+        return scorer
+
+    def _solver(self, train: Interactions) -> Callable[[float], Scorer]:
+        """From λ to the model, with what does not depend on λ made once."""
+        popularity = log_counts(train)
+        if not self.config.is_full(train.n_items):
+            from recdistill.models.ease_low_rank import low_rank_gram
+
+            low_rank = low_rank_gram(train.csr(), self.config.dim)
+            return lambda regularization: low_rank.scorer(regularization, popularity)
+        gram = gram_matrix(train.csr())
+
+        def fit(regularization: float) -> ItemScorer:
+            weights = item_weights(gram, regularization)
+            return ItemScorer(item_to_item=CodedTable.of(weights), popularity=popularity)
+
+        return fit
 
 
 def regularizations(train: Interactions) -> list[float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recdistill.errors import ConfigError
+from recdistill.models.ensemble import Ensemble
 from recdistill.models.registry import MODELS
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_rules import CANDIDATES, LogFacts, TwoTowerPlan
@@ -84,9 +85,11 @@ class Plan:
     cut: list[str] = field(default_factory=list)
 
     def teacher_settings(self, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
-        if kind != "two_tower":
+        members = _members(kind, settings)
+        if "two_tower" not in members:
             return settings
-        return self._shortened({**settings, **({"dim": self.teacher_dim} if self.teacher_dim else {})})
+        tower = self._shortened({**members["two_tower"], **({"dim": self.teacher_dim} if self.teacher_dim else {})})
+        return tower if kind == "two_tower" else {**settings, "member_settings": {**members, "two_tower": tower}}
 
     def student_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         return {**self._shortened(settings), "trials": self.trials}
@@ -119,27 +122,30 @@ def make_plan(config: RunConfig, split: Split, cut: list[str]) -> Plan:
 def _fit_memory(plan: Plan, config: RunConfig, log: LogFacts) -> None:
     """Skip baselines that do not fit, make the teacher narrower until it does."""
     for name in config.baselines:
-        need = _classical_bytes(name, log)
+        need = _classical_bytes(name, {}, log)
         if need > plan.memory_bytes:
             plan.skipped.append(name)
             plan.cut.append(
                 f"{name}: skipped, it needs {need / 1e9:.1f} GB and the plan has {plan.memory_bytes / 1e9:.1f} GB"
             )
     kind, settings = config.model("teacher")
-    if kind != "two_tower":
-        need = _classical_bytes(kind, log)
-        if need > plan.memory_bytes:
-            raise ConfigError(
-                f"teacher.kind = {kind!r} needs {need / 1e9:.1f} GB for {log.items} items and the plan has "
-                f"{plan.memory_bytes / 1e9:.1f} GB; give a larger --memory or the default teacher"
-            )
+    members = _members(kind, settings)
+    need = _classical_bytes(kind, settings, log)
+    if need > plan.memory_bytes:
+        raise ConfigError(
+            f"teacher.kind = {kind!r} needs {need / 1e9:.1f} GB for {log.items} items and the plan has "
+            f"{plan.memory_bytes / 1e9:.1f} GB; give a larger --memory or the default teacher"
+        )
+    if "two_tower" not in members:
         return
-    dim = settings["dim"]
-    while dim > 16 and two_tower_bytes(log, _resolved({**settings, "dim": dim}, log)) > plan.memory_bytes:
+    tower = members["two_tower"]
+    wanted = dim = TwoTower(**tower).config.dim
+    left = plan.memory_bytes - need
+    while dim > 16 and two_tower_bytes(log, _resolved({**tower, "dim": dim}, log)) > left:
         dim //= 2
-    if dim != settings["dim"]:
+    if dim != wanted:
         plan.teacher_dim = dim
-        plan.cut.append(f"teacher.dim: {settings['dim']} cut to {dim}, for {plan.memory_bytes / 1e9:.1f} GB of memory")
+        plan.cut.append(f"teacher.dim: {wanted} cut to {dim}, for {plan.memory_bytes / 1e9:.1f} GB of memory")
 
 
 def _fit_minutes(plan: Plan, config: RunConfig, split: Split, log: LogFacts) -> None:
@@ -166,12 +172,14 @@ def _fit_minutes(plan: Plan, config: RunConfig, split: Split, log: LogFacts) -> 
 def _expected(plan: Plan, config: RunConfig, split: Split, log: LogFacts) -> float:
     """Seconds of one seed: the teacher and its knowledge, the trials with and without it, the final models."""
     kind, teacher = config.model("teacher")
+    tower = _members(kind, teacher).get("two_tower")
     _, student = config.model("student")
     rounds = 1 if split.valid is not None else 2  # without valid rows everything is fitted again on all train rows
-    teacher_dim = (plan.teacher_dim or teacher["dim"]) if kind == "two_tower" else 0
-    seconds = 0.0
-    if kind == "two_tower":
-        seconds += rounds * two_tower_seconds(log, _resolved({**teacher, "dim": teacher_dim}, log))
+    teacher_dim, seconds = 0, 0.0
+    if tower is not None:
+        dim = plan.teacher_dim or TwoTower(**tower).config.dim
+        seconds += rounds * two_tower_seconds(log, _resolved({**tower, "dim": dim}, log))
+        teacher_dim = dim if kind == "two_tower" else 0  # others teach by their lists
     alone = two_tower_seconds(log, _resolved(student, log))
     distilled = two_tower_seconds(log, _resolved(student, log, distilled=True), teacher_dim=teacher_dim or 1)
     fits = plan.trials + (rounds - 1)
@@ -183,9 +191,16 @@ def _resolved(settings: dict[str, Any], log: LogFacts, *, distilled: bool = Fals
     return two_tower_plan(TwoTower(**settings).config, log, distilled=distilled)
 
 
-def _classical_bytes(kind: str, log: LogFacts) -> int:
-    memory_bytes = getattr(MODELS[kind], "memory_bytes", None)
-    return memory_bytes(log.items) if memory_bytes else 0
+def _members(kind: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every model that is fitted for a teacher of this kind, with its settings: itself, or an ensemble's members."""
+    if kind != "ensemble":
+        return {kind: settings}
+    config = Ensemble(**settings).config
+    return {member: dict(config.member_settings.get(member, {})) for member in config.members}
+
+
+def _classical_bytes(kind: str, settings: dict[str, Any], log: LogFacts) -> int:
+    return MODELS[kind](**settings).memory_bytes(n_items=log.items, n_users=log.users, n_rows=log.rows)
 
 
 def memory_limit() -> int:

@@ -10,14 +10,29 @@ import numpy as np
 from recdistill.registry import Registry
 from recdistill.serving.bag import BagScorer
 from recdistill.serving.base import Scorer
+from recdistill.serving.ensemble import EnsembleScorer
 from recdistill.serving.fold_in import FoldInScorer
+from recdistill.serving.graph_filter import GraphFilterScorer
 from recdistill.serving.histories import Histories
 from recdistill.serving.item_to_item import ItemScorer
+from recdistill.serving.linear_fold_in import LinearFoldInScorer
+from recdistill.serving.low_rank import LowRankScorer
 
-__all__ = ["FORMS", "BagScorer", "FoldInScorer", "Histories", "ItemScorer", "Scorer", "scorer_from_arrays"]
+__all__ = [
+    "FORMS", "BagScorer", "EnsembleScorer", "FoldInScorer", "GraphFilterScorer", "Histories", "ItemScorer",
+    "LinearFoldInScorer", "LowRankScorer", "Scorer", "scorer_from_arrays",
+]  # fmt: skip
 
 FORMS: Registry[type[Scorer]] = Registry("scorer form")
-for _form in (BagScorer, ItemScorer, FoldInScorer):
+for _form in (
+    BagScorer,
+    ItemScorer,
+    FoldInScorer,
+    GraphFilterScorer,
+    LinearFoldInScorer,
+    LowRankScorer,
+    EnsembleScorer,
+):
     FORMS.register(_form.form, _form)
 
 

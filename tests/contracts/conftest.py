@@ -18,10 +18,14 @@ from recdistill.models.registry import MODELS
 from recdistill.retrieval.exact import top_k
 from recdistill.serving.scorers import Histories
 
+TOWERS: dict[str, Any] = {"dim": 8, "epochs": 25, "batch_users": 64, "learning_rate": 0.02}
 SMALL: dict[str, dict[str, Any]] = {
-    "two_tower": {"dim": 8, "epochs": 25, "batch_users": 64, "learning_rate": 0.02},
+    "two_tower": TOWERS,
+    "ensemble": {"member_settings": {"two_tower": TOWERS}},
     "als": {"dim": 8},
     "svd": {"dim": 5},
+    "mf": {"dim": 8, "epochs": 25, "batch_users": 64},
+    "lightgcn": {"dim": 8, "epochs": 20, "batch_users": 64},
 }
 N_USERS, N_ITEMS = 120, 40
 

@@ -25,7 +25,7 @@ from tests.contracts.conftest import KnownLog, new, rows_of, top_items
 Fitted = Callable[[str, KnownLog], Ranker]
 BLIND = {"popularity"}
 """Models that see no difference between users, and cannot know whose square is which."""
-WITHOUT_VECTORS = {"ease", "popularity"}
+WITHOUT_VECTORS = {"ease", "ensemble", "gf_cf", "popularity"}
 
 
 @pytest.fixture

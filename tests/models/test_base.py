@@ -59,10 +59,12 @@ def test_a_setting_that_cannot_be_is_refused(model: type, setting: str) -> None:
 
 def test_settings_and_repr_tell_what_was_set_and_what_was_chosen(train: Interactions) -> None:
     model = EASE()
-    assert (model.settings(), model.fitted) == ({}, False)
+    set_already = {"form": "auto", "dim": 512}
+    assert (model.settings(), model.fitted) == (set_already, False)
     model.fit(train)
-    assert model.chosen.keys() == model.settings().keys() == {"regularization"}
-    assert repr(model) == f"EASE(regularization={model.chosen['regularization']})"
+    assert model.settings() == set_already | model.chosen
+    assert model.chosen.keys() == {"regularization"}
+    assert repr(model) == f"EASE(form='auto', dim=512, regularization={model.chosen['regularization']})"
     assert model.fitted
 
 

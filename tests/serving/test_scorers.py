@@ -205,7 +205,8 @@ def test_a_scorer_without_vectors_says_so() -> None:
 
 
 def test_every_form_is_registered_under_its_name() -> None:
-    assert {name: FORMS[name] for name in FORMS} == {"bag": BagScorer, "item": ItemScorer, "fold_in": FoldInScorer}
+    assert {name: FORMS[name].form for name in FORMS} == {name: name for name in FORMS}
+    assert [FORMS[name] for name in ("bag", "item", "fold_in")] == [BagScorer, ItemScorer, FoldInScorer]
     with pytest.raises(ConfigError, match=r"no scorer form 'bags'. Did you mean 'bag'\?"):
         scorer_from_arrays({"form": "bags"}, {})
 
