@@ -32,6 +32,8 @@ _HOMES = {
     "Recommender": "recdistill.serving.recommender",
     "run": "recdistill.runs.pipeline",
     "RunConfig": "recdistill.runs.config",
+    "tune": "recdistill.search.tune",
+    "TuneResult": "recdistill.search.result",
     "RecdistillError": "recdistill.errors",
     "ArtifactError": "recdistill.errors",
     "ConfigError": "recdistill.errors",
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
     from recdistill.models.two_tower import TwoTower
     from recdistill.runs.config import RunConfig
     from recdistill.runs.pipeline import run
+    from recdistill.search.result import TuneResult
+    from recdistill.search.tune import tune
     from recdistill.serving.recommender import Recommender
 
 
