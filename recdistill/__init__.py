@@ -25,6 +25,10 @@ _HOMES = {
     "ALS": "recdistill.models.als",
     "SVD": "recdistill.models.svd",
     "Popularity": "recdistill.models.popularity",
+    "MatrixFactorisation": "recdistill.models.matrix_factorisation",
+    "LightGCN": "recdistill.models.lightgcn",
+    "GraphFilter": "recdistill.models.graph_filter",
+    "Ensemble": "recdistill.models.ensemble",
     "Knowledge": "recdistill.knowledge.store",
     "distill": "recdistill.knowledge.distill",
     "compress": "recdistill.compression.convert",
@@ -60,6 +64,10 @@ if TYPE_CHECKING:
     from recdistill.models.als import ALS
     from recdistill.models.base import Ranker
     from recdistill.models.ease import EASE
+    from recdistill.models.ensemble import Ensemble
+    from recdistill.models.graph_filter import GraphFilter
+    from recdistill.models.lightgcn import LightGCN
+    from recdistill.models.matrix_factorisation import MatrixFactorisation
     from recdistill.models.popularity import Popularity
     from recdistill.models.svd import SVD
     from recdistill.models.two_tower import TwoTower

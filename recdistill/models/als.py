@@ -50,6 +50,9 @@ class ALS(Ranker):
     """
 
     kind: ClassVar[str] = "als"
+    label: ClassVar[str] = "iALS"
+    about: ClassVar[str] = "matrix factorisation"
+    meaning: ClassVar[str] = "Matrix factorisation for implicit feedback by alternating least squares."
     Config: ClassVar[type] = ALSConfig
     config: ALSConfig
 

@@ -52,6 +52,12 @@ class Ranker(ABC):
 
     kind: ClassVar[str]
     """The name in configs, reports and artifacts."""
+    label: ClassVar[str]
+    """The name in tables and charts."""
+    about: ClassVar[str]
+    """What it is, in a few words under the label."""
+    meaning: ClassVar[str]
+    """The same in a sentence for the glossary of a report."""
     Config: ClassVar[type]
     softmax_scores: ClassVar[bool] = False
     """Whether scores are logits of a softmax over all items, so that a teacher needs no temperature."""

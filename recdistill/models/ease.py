@@ -57,6 +57,11 @@ class EASE(Ranker):
     """
 
     kind: ClassVar[str] = "ease"
+    label: ClassVar[str] = "EASE"
+    about: ClassVar[str] = "linear, item to item"
+    meaning: ClassVar[str] = (
+        "A linear model with one weight for each pair of items: strong, simple, and large for large catalogues."
+    )
     Config: ClassVar[type] = EASEConfig
     config: EASEConfig
 

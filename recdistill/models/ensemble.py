@@ -91,6 +91,9 @@ class Ensemble(Ranker):
     """
 
     kind: ClassVar[str] = "ensemble"
+    label: ClassVar[str] = "ensemble"
+    about: ClassVar[str] = "several models, one ranking"
+    meaning: ClassVar[str] = "Several models whose scores are weighed together; the weights are chosen on valid."
     Config: ClassVar[type] = EnsembleConfig
     config: EnsembleConfig
 

@@ -53,6 +53,11 @@ class GraphFilter(Ranker):
     """
 
     kind: ClassVar[str] = "gf_cf"
+    label: ClassVar[str] = "GF-CF"
+    about: ClassVar[str] = "a filter on the item graph"
+    meaning: ClassVar[str] = (
+        "Closed form, nothing trained: items taken together, smoothed along the main directions of the log."
+    )
     Config: ClassVar[type] = GraphFilterConfig
     config: GraphFilterConfig
 

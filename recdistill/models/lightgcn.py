@@ -54,6 +54,9 @@ class LightGCN(Ranker):
     """
 
     kind: ClassVar[str] = "lightgcn"
+    label: ClassVar[str] = "LightGCN"
+    about: ClassVar[str] = "vectors spread along the graph"
+    meaning: ClassVar[str] = "Vectors of users and items, each mixed with those of its neighbours in the log."
     Config: ClassVar[type] = LightGCNConfig
     config: LightGCNConfig
 

@@ -52,6 +52,11 @@ class MatrixFactorisation(Ranker):
     """
 
     kind: ClassVar[str] = "mf"
+    label: ClassVar[str] = "MF"
+    about: ClassVar[str] = "a vector for each user and item"
+    meaning: ClassVar[str] = (
+        "Matrix factorisation by gradient descent: a score is the product of a user's and an item's vector."
+    )
     Config: ClassVar[type] = MatrixFactorisationConfig
     config: MatrixFactorisationConfig
 

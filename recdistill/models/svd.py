@@ -41,6 +41,9 @@ class SVD(Ranker):
     """
 
     kind: ClassVar[str] = "svd"
+    label: ClassVar[str] = "SVD"
+    about: ClassVar[str] = "the log's singular vectors"
+    meaning: ClassVar[str] = "The main directions of the log, in closed form: a user is projected on them."
     Config: ClassVar[type] = SVDConfig
     config: SVDConfig
 

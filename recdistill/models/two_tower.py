@@ -100,6 +100,11 @@ class TwoTower(Ranker):
     """
 
     kind: ClassVar[str] = "two_tower"
+    label: ClassVar[str] = "two-tower"
+    about: ClassVar[str] = "vectors from histories"
+    meaning: ClassVar[str] = (
+        "A user is the sum of vectors of the history (and a vector of their own); a score is a product of vectors."
+    )
     Config: ClassVar[type] = TwoTowerConfig
     softmax_scores: ClassVar[bool] = True
     config: TwoTowerConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recdistill.models.registry import MODELS
 from recdistill.report import reading
 from recdistill.report.figures import MINUS, PLUS_MINUS
 from recdistill.report.reading import Report
@@ -61,15 +62,6 @@ _MODELS = {
         "The cheap alternative to distillation: the teacher's own vectors cut down to the student's size by a "
         "singular value decomposition, with no training at all.",
     ),
-    "popularity": (
-        "Popularity",
-        "Recommends the same most-taken items to everyone: the floor that a model must clear.",
-    ),
-    "ease": (
-        "EASE",
-        "A linear model with one weight for each pair of items: strong, simple, and large for large catalogues.",
-    ),
-    "als": ("iALS", "Matrix factorisation for implicit feedback by alternating least squares."),
 }
 _SOMETIMES = {
     "number": (
@@ -99,6 +91,7 @@ def glossary(report: Report) -> list[tuple[str, str]]:
     models = report["models"]
     k = reading.headline_metric(report).partition("@")[2].partition(" ")[0] or "20"
     words = [meaning for name, meaning in _MODELS.items() if name in models]
+    words += [(_first_capital(MODELS[name].label), MODELS[name].meaning) for name in models if name in MODELS]
     words += [(word.format(k=k), meaning.format(k=k)) for word, meaning in _ALWAYS]
     groups = any(model.get("groups") for model in models.values())
     used = {
@@ -110,3 +103,7 @@ def glossary(report: Report) -> list[tuple[str, str]]:
         "cold": groups,
     }
     return words + [_SOMETIMES[word] for word, here in used.items() if here]
+
+
+def _first_capital(label: str) -> str:
+    return label.capitalize() if label.islower() else label

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from recdistill.models.registry import MODELS
 from recdistill.report import figures
 
 Report = Mapping[str, Any]
@@ -17,18 +18,10 @@ _ABOUT = {
     "student": "small, learned from the teacher",
     "student_alone": "the same small model, no teacher",
     "teacher_svd": "the teacher cut to the student's size, not trained",
-    "popularity": "the same list for everyone",
-    "ease": "linear, item to item",
-    "als": "matrix factorisation",
-    "svd": "the log's singular vectors",
 }
 _LABELS = {
     "student_alone": "student alone",
     "teacher_svd": "teacher SVD",
-    "ease": "EASE",
-    "als": "iALS",
-    "svd": "SVD",
-    "two_tower": "two-tower",
 }
 
 
@@ -129,11 +122,11 @@ def seeds(report: Report) -> list[int]:
 def _entry(report: Report, name: str, data: Mapping[str, Any]) -> Entry:
     parent = data.get("compressed_from") or _parent(name)
     role = name if name in PRINCIPAL else "compressed" if parent else "baseline"
-    about = _ABOUT.get(name, "")
-    text = str(data.get("label") or _LABELS.get(name, name))
+    about = _ABOUT.get(name) or (MODELS[name].about if name in MODELS else "")
+    text = str(data.get("label") or _named(name))
     if role == "compressed":
         codec = name.rpartition("_")[2]
-        made_from = str(_LABELS.get(str(parent), parent))
+        made_from = str(_named(str(parent)))
         about = f"the {made_from} in {_CODECS[codec]}" if codec in _CODECS else f"made from the {made_from}"
         text = str(data.get("label") or name.replace("_", " "))
     return Entry(name=name, label=text, about=about, role=role, data=data, over_seeds=len(seeds(report)) > 1)
@@ -150,3 +143,7 @@ def _shared_metrics(report: Report, wanted: tuple[str, ...]) -> list[str]:
     listed = [*wanted, *report["protocol"]["metrics"], *(models[0]["metrics"] if models else ())]
     shared = [metric for metric in dict.fromkeys(listed) if all(metric in model["metrics"] for model in models)]
     return shared or listed
+
+
+def _named(name: str) -> str:
+    return _LABELS.get(name) or (MODELS[name].label if name in MODELS else name)
