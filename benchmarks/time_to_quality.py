@@ -4,7 +4,7 @@
 
 On ml-1m-lcfn: seconds of training until NDCG@20 on valid reaches .2500, by the fewest epochs (of a schedule of that
 length) and the fewest ALS iterations that reach it, both at d = 64; implicit with regularisation 20, as a user would
-call it. Trained in turns in one process; the search for the fewest is not counted. Then one epoch of LightGCN at d = 64.
+call it. Trained in turns in one process; the search for the fewest is not counted. Then an epoch of LightGCN, d = 64.
 """
 
 from __future__ import annotations
