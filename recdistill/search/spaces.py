@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recdistill.errors import ConfigError
-from recdistill.models import als, ease
+from recdistill.models import als, ease, embedding_rules, graph_filter
+from recdistill.models.lightgcn import LightGCNConfig
+from recdistill.models.matrix_factorisation import MatrixFactorisationConfig
 from recdistill.models.registry import MODELS
 from recdistill.models.two_tower import TwoTowerConfig
 from recdistill.models.two_tower_rules import LogFacts, candidates, plan
@@ -104,7 +106,40 @@ def svd_space(config: Any, train: Interactions) -> Searched:
     return Searched(parameters={"dim": Whole(default=64, low=4, high=most)})
 
 
+def embedding_space(config: MatrixFactorisationConfig | LightGCNConfig, train: Interactions) -> Searched:
+    """Of models with a vector for every user and item; only what the loss of the config reads."""
+    layers = config.layers if isinstance(config, LightGCNConfig) else 0
+    rule = embedding_rules.plan(config, train, layers=layers)
+    parameters: dict[str, Parameter] = {
+        "learning_rate": around(rule.learning_rate, 4.0),
+        "epochs": around_whole(rule.epochs, 2.0, relative=True),
+    }
+    if config.loss == "bpr":
+        parameters["regularization"] = around(rule.regularization, 10.0)
+    else:
+        parameters["tau"] = around(rule.tau, 3.0)
+        parameters["user_weight"] = Real(default=rule.user_weight, low=0.0, high=1.0)
+    if layers:
+        parameters["layers"] = Whole(default=config.layers, low=1, high=max(4, config.layers))  # type: ignore[union-attr]
+    return Searched(parameters=parameters)
+
+
+def gf_cf_space(config: graph_filter.GraphFilterConfig, train: Interactions) -> Searched:
+    most = max(1, min(graph_filter.MOST_DIMENSIONS, train.n_users, train.n_items))
+    rule = min(graph_filter.default_dim(train), most)
+    return Searched(
+        parameters={
+            "alpha": Real(default=graph_filter.ALPHAS[0], low=0.0, high=3.0),
+            "dim": Whole(default=rule, low=max(1, rule // 4), high=min(most, 4 * rule)),
+        },
+        candidates=tuple({"alpha": alpha} for alpha in graph_filter.ALPHAS),
+    )
+
+
 SPACES.register("two_tower", two_tower)
+SPACES.register("mf", embedding_space)
+SPACES.register("lightgcn", embedding_space)
+SPACES.register("gf_cf", gf_cf_space)
 SPACES.register("ease", ease_space)
 SPACES.register("als", als_space)
 SPACES.register("svd", svd_space)
