@@ -100,9 +100,15 @@ def main() -> None:
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)
+        write("growth", result(rows))  # the last ones take minutes; what is measured is kept
+
+
+def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The sizes, and the exponent over those that differ in users alone."""
     grown = [row for row in rows if row["items"] == SIZES[0][1]]
-    slope = np.polyfit(np.log([row["users"] for row in grown]), np.log([row["epoch_seconds"] for row in grown]), 1)[0]
-    write("growth", {"dim": DIM, "exponent": round(float(slope), 3), "sizes": rows})
+    users, seconds = ([row[name] for row in grown] for name in ("users", "epoch_seconds"))
+    slope = float(np.polyfit(np.log(users), np.log(seconds), 1)[0]) if len(grown) > 1 else None
+    return {"dim": DIM, "exponent": None if slope is None else round(slope, 3), "sizes": rows}
 
 
 if __name__ == "__main__":
