@@ -68,7 +68,7 @@ class Single:
         scores, error = self._near(query, seen, None, penalty)
         places = self._reaching(scores, k, error)
         near = scores[places]
-        first = (-near).argsort()
+        first = near.argsort()[::-1]
         near = near[first]
         if len(near) > 1 and float(np.minimum.reduce(near[:-1] - near[1:])) <= 2 * error:
             exact = self._exact(query, places)
