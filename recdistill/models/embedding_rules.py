@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recdistill.errors import ConfigError
-from recdistill.models.two_tower_rules import LogFacts
+from recdistill.models.two_tower_rules import LogFacts, either, ramp
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import Interactions
@@ -37,18 +37,18 @@ class EmbeddingPlan:
 def plan(config: Any, train: Interactions, *, layers: int = 0) -> EmbeddingPlan:
     """The rule for whatever is not set."""
     facts = LogFacts.of(train)
-    sparse = 1.0 - _ramp(facts.density, 0.0005, 0.004)
-    tau = _either(config.tau, 0.15 - 0.03 * sparse)
+    sparse = 1.0 - ramp(facts.density, 0.0005, 0.004)
+    tau = either(config.tau, 0.15 - 0.03 * sparse)
     return EmbeddingPlan(
         dim=config.dim,
         loss=config.loss,
         layers=layers,
         tau=tau,
-        tau_positive=_either(getattr(config, "tau_positive", None), 8 * tau),
-        user_weight=_either(config.user_weight, 0.5 * _ramp(facts.mean_history, 20, 60)),
-        regularization=_either(config.regularization, 1e-2),
+        tau_positive=either(getattr(config, "tau_positive", None), 8 * tau),
+        user_weight=either(config.user_weight, 0.5 * ramp(facts.mean_history, 20, 60)),
+        regularization=either(config.regularization, 1e-2),
         epochs=config.epochs or _epochs(facts, config.batch_users, FEWEST_OF_GRAPHS if layers else FEWEST_STEPS),
-        learning_rate=_either(config.learning_rate, 3e-2 if layers else 1e-2),
+        learning_rate=either(config.learning_rate, 3e-2 if layers else 1e-2),
         batch_users=config.batch_users,
     )
 
@@ -80,12 +80,3 @@ def check(
     for name, value in not_negative.items():
         if value is not None and not 0 <= value < math.inf:
             raise ConfigError(f"{kind}: {name} = {value}: give 0 or a number above it.")
-
-
-def _ramp(value: float, low: float, high: float) -> float:
-    """0 below `low`, 1 above `high`, straight in the logarithm between."""
-    return min(1.0, max(0.0, math.log(value / low) / math.log(high / low)))
-
-
-def _either(given: float | None, rule: float) -> float:
-    return rule if given is None else given

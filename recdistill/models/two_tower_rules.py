@@ -62,16 +62,16 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
         dim=config.dim,
         user_id=config.user_id,
         tied=tied if config.table == "auto" else config.table == "tied",
-        tau=_either(config.tau, 0.12 + 0.03 * _ramp(facts.density, 0.0005, 0.004)),
-        user_weight=_either(config.user_weight, 0.5 * _ramp(facts.mean_history, 20, 60)),
-        history_dropout=_either(config.history_dropout, 0.0),
-        label_share=_either(config.label_share, 0.1) if distilled else 1.0,
+        tau=either(config.tau, 0.12 + 0.03 * ramp(facts.density, 0.0005, 0.004)),
+        user_weight=either(config.user_weight, 0.5 * ramp(facts.mean_history, 20, 60)),
+        history_dropout=either(config.history_dropout, 0.0),
+        label_share=either(config.label_share, 0.1) if distilled else 1.0,
         temperature=config.temperature,
         unseen_only=config.unseen_only,
         epochs=max(1, round(epochs * config.epochs_share)),
-        learning_rate=_either(config.learning_rate, 1e-2 if compact else 5e-3),
+        learning_rate=either(config.learning_rate, 1e-2 if compact else 5e-3),
         batch_users=config.batch_users,
-        feature_dropout=_either(config.feature_dropout, FEATURE_DROPOUT),
+        feature_dropout=either(config.feature_dropout, FEATURE_DROPOUT),
         negatives=_negatives(config, facts),
     )
 
@@ -103,12 +103,12 @@ def _epochs(facts: LogFacts, config: TwoTowerConfig) -> int:
     return max(round(epochs), math.ceil(FEWEST_STEPS / steps))
 
 
-def _ramp(value: float, low: float, high: float) -> float:
+def ramp(value: float, low: float, high: float) -> float:
     """0 below `low`, 1 above `high`, straight in the logarithm between."""
     return min(1.0, max(0.0, math.log(value / low) / math.log(high / low)))
 
 
-def _either(given: float | None, rule: float) -> float:
+def either(given: float | None, rule: float) -> float:
     return rule if given is None else given
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
 
 import numpy as np
 
-from recdistill.errors import ConfigError, DataError
+from recdistill.errors import DataError
 from recdistill.registry import nearest
 from recdistill.serving.base import Scorer, check_shape
 from recdistill.serving.histories import Histories
@@ -94,20 +94,6 @@ class EnsembleScorer(Scorer):
         mixed *= _spread_of(levels[0])[:, None]
         mixed += levels[0].mean[:, None]
         return self._with_popularity(mixed, histories, user_rows)
-
-    def factors(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
-        """(batch, members) float32 c such that score = Σ_members c · score of the member + a number of the user.
-
-        By score alone; 0 where a member says the same of all items.
-        """
-        if self.by != "score":
-            raise ConfigError(f"an ensemble by {self.by!r} is no sum of its members' scores; make it by 'score'.")
-        mixed, levels = self._mixed(histories, user_rows)
-        whole = _spread_of(levels[0]) / _spread_of(standardise(mixed))
-        found = self._weights_of(histories).copy()
-        for member, level in enumerate(levels):
-            found[:, member] *= np.where(level.spread > 0, whole / _spread_of(level), 0)
-        return found
 
     def _mixed(self, histories: Histories, user_rows: np.ndarray | None) -> tuple[np.ndarray, list[Level]]:
         """Σ_members w · z, (batch, n_items) float32, and the level of each member."""

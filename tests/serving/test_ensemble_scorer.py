@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from recdistill.errors import ConfigError, DataError
-from recdistill.serving.ensemble_vectors import has_vectors, vectors_of
 from recdistill.serving.explain import explain
 from recdistill.serving.scorers import (
     BagScorer,
@@ -223,40 +222,3 @@ def test_a_config_or_arrays_that_do_not_fit_are_refused() -> None:
         scorer_from_arrays(config, {name: array for name, array in arrays.items() if name != "weights"})
     with pytest.raises(DataError):
         scorer_from_arrays(config, {name: array for name, array in arrays.items() if not name.startswith("1.")})
-
-
-# as one model of vectors
-
-
-def test_an_ensemble_of_vectors_is_one_model_of_vectors() -> None:
-    scorer = ensemble(TOWERS, FOLDS, LOW, weights=[[0.5, 0.3, 0.2], [0.2, 0.6, 0.2]], group_ends=(6,))
-    given = histories()
-    users, items = vectors_of(scorer, given, ROWS)
-    assert (users.shape, items.shape) == ((N_USERS, 2 * DIM + 1 + 4), (N_ITEMS, 2 * DIM + 1 + 4))
-    gaps = scorer.score(given, ROWS) - users @ items.T
-    for user, row in enumerate(gaps):
-        own = given.items[given.indptr[user] : given.indptr[user + 1]]
-        np.testing.assert_allclose(np.delete(row, own), np.delete(row, own).mean(), atol=1e-4)
-
-
-def test_columns_of_items_are_as_long_as_they_count() -> None:
-    given = histories()
-    much, little = (
-        vectors_of(ensemble(TOWERS, FOLDS, weights=[1 - share, share]), given, ROWS).items for share in (0.5, 0.01)
-    )
-    assert np.abs(much[:, -DIM:]).mean() > 10 * np.abs(little[:, -DIM:]).mean()
-
-
-def test_factors_of_a_silent_member_are_zero_and_none_are_known_by_rank() -> None:
-    silent = BagScorer(item_bias=np.full(N_ITEMS, 2.5, np.float32))
-    found = ensemble(TOWERS, silent, weights=[0.5, 0.5]).factors(histories(), ROWS)
-    np.testing.assert_allclose(found, [[1, 0]] * N_USERS, rtol=1e-4)
-    with pytest.raises(ConfigError, match="an ensemble by 'rank' is no sum"):
-        ENSEMBLES["by rank"].factors(histories(), ROWS)
-
-
-def test_only_ensembles_of_vectors_by_score_have_vectors() -> None:
-    assert has_vectors(ensemble(TOWERS, LOW, weights=[0.5, 0.5]))
-    assert not has_vectors(ensemble(TOWERS, LOW, weights=[0.5, 0.5], by="rank"))
-    assert not has_vectors(ENSEMBLES["by score"]), "a whole item-to-item matrix"
-    assert not has_vectors(TOWERS)
