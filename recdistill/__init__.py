@@ -21,6 +21,7 @@ _HOMES = {
     "Split": "recdistill.data.splits",
     "Ranker": "recdistill.models.base",
     "TwoTower": "recdistill.models.two_tower",
+    "DeepTower": "recdistill.models.deep_tower",
     "EASE": "recdistill.models.ease",
     "ALS": "recdistill.models.als",
     "SVD": "recdistill.models.svd",
@@ -29,8 +30,11 @@ _HOMES = {
     "LightGCN": "recdistill.models.lightgcn",
     "GraphFilter": "recdistill.models.graph_filter",
     "Ensemble": "recdistill.models.ensemble",
+    "Reranked": "recdistill.models.reranked",
+    "SelfAttention": "recdistill.models.self_attention",
     "Knowledge": "recdistill.knowledge.store",
     "distill": "recdistill.knowledge.distill",
+    "Checkpoints": "recdistill.training.checkpoint",
     "compress": "recdistill.compression.convert",
     "evaluate": "recdistill.evaluation.evaluate",
     "Recommender": "recdistill.serving.recommender",
@@ -63,12 +67,15 @@ if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
     from recdistill.models.als import ALS
     from recdistill.models.base import Ranker
+    from recdistill.models.deep_tower import DeepTower
     from recdistill.models.ease import EASE
     from recdistill.models.ensemble import Ensemble
     from recdistill.models.graph_filter import GraphFilter
     from recdistill.models.lightgcn import LightGCN
     from recdistill.models.matrix_factorisation import MatrixFactorisation
     from recdistill.models.popularity import Popularity
+    from recdistill.models.reranked import Reranked
+    from recdistill.models.self_attention import SelfAttention
     from recdistill.models.svd import SVD
     from recdistill.models.two_tower import TwoTower
     from recdistill.runs.config import RunConfig
@@ -76,6 +83,7 @@ if TYPE_CHECKING:
     from recdistill.search.result import TuneResult
     from recdistill.search.tune import tune
     from recdistill.serving.recommender import Recommender
+    from recdistill.training.checkpoint import Checkpoints
 
 
 def __getattr__(name: str) -> Any:

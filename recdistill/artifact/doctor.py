@@ -25,7 +25,7 @@ def doctor(folder: str | Path) -> dict[str, Any]:
         path = found.folder / CONFIG
         raise ArtifactError(f"{path}: claims {claimed!r} bytes, its arrays hold {counted}. Save the model again.")
     described = found.scorer.config()
-    names = (*checked(titles=found.titles is not None, index=names_of(found.folder)), CHECKSUMS)
+    names = (*checked(found.folder, index=names_of(found.folder)), CHECKSUMS)
     return {
         "folder": str(found.folder),
         "name": found.config.get("name"),
@@ -42,5 +42,6 @@ def doctor(folder: str | Path) -> dict[str, Any]:
         "index": None if found.retriever is None else found.retriever.kind,
         "index_bytes": 0 if found.retriever is None else found.retriever.nbytes,
         "titles": None if found.titles is None else sum(one is not None for one in found.titles),
+        "new_items_by": None if found.item_map is None else list(found.item_map.encoder.columns),
         "files": {name: (found.folder / name).stat().st_size for name in names},
     }

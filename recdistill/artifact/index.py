@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from recdistill import files
-from recdistill.artifact.layout import CHECKSUMS, INDEX_FOLDER, TITLES, checked
+from recdistill.artifact.layout import CHECKSUMS, INDEX_FOLDER, checked
 from recdistill.errors import ConfigError
 from recdistill.retrieval.items import Items
 from recdistill.retrieval.kinds import FLAT
@@ -50,7 +50,7 @@ def add_index(folder: str | Path, retriever: Retriever) -> Path:
         (unfinished / CHECKSUMS).unlink()
         (unfinished / INDEX_FOLDER).mkdir()
         write(retriever, unfinished / INDEX_FOLDER)
-        wanted = checked(titles=(unfinished / TITLES).is_file(), index=names_of(unfinished))
+        wanted = checked(unfinished, index=names_of(unfinished))
         files.write_json(unfinished / CHECKSUMS, {name: files.sha256_of(unfinished / name) for name in wanted})
     return folder
 

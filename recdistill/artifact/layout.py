@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 SCHEMA_VERSION = 1
 WHAT = "an artifact"
@@ -12,6 +13,8 @@ MODEL = "model.safetensors"
 VOCAB = "vocab.safetensors"
 TITLES = "titles.safetensors"
 """There where the items have titles."""
+ITEM_MAP = "item_map.safetensors"
+"""There where the model has learned from features: what ranks items that it has never seen, by theirs."""
 CARD = "README.md"
 CHECKSUMS = "checksums.json"
 INDEX_FOLDER = "index"
@@ -20,6 +23,7 @@ CHECKED = (CONFIG, MODEL, VOCAB, CARD)
 """Every file that is always there and that `checksums.json` vouches for."""
 
 
-def checked(*, titles: bool, index: Sequence[str] = ()) -> tuple[str, ...]:
-    """Every file that `checksums.json` vouches for; `index` are the names within its folder."""
-    return (*CHECKED, *([TITLES] if titles else []), *(f"{INDEX_FOLDER}/{name}" for name in index))
+def checked(folder: Path, *, index: Sequence[str] = ()) -> tuple[str, ...]:
+    """Every file of an artifact that `checksums.json` vouches for; `index` are the names within its index's folder."""
+    there = (name for name in (TITLES, ITEM_MAP) if (folder / name).is_file())
+    return (*CHECKED, *there, *(f"{INDEX_FOLDER}/{name}" for name in index))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -19,6 +20,7 @@ from recdistill.artifact.layout import (
     CHECKSUMS,
     CONFIG,
     INDEX_FOLDER,
+    ITEM_MAP,
     MODEL,
     SCHEMA_VERSION,
     TITLES,
@@ -31,6 +33,9 @@ from recdistill.data.vocab import Vocab
 from recdistill.errors import ArtifactError, DataError, RecdistillError
 from recdistill.retrieval.retriever import Retriever
 from recdistill.serving.scorers import Scorer, scorer_from_arrays
+
+if TYPE_CHECKING:
+    from recdistill.features.item_map import ItemMap
 
 AGAIN = "Copy the folder again, or save the model again."
 
@@ -45,6 +50,24 @@ class Artifact:
     titles: Titles | None = None
     retriever: Retriever | None = None
     """Where the folder holds an index, and one that reads fewer than all rows."""
+
+    @cached_property
+    def item_map(self) -> ItemMap | None:
+        """What ranks items that the model has never seen, read when it is asked for; None where it has not learned
+        from features. Raises ArtifactError where it is not as it was written."""
+        path = self.folder / ITEM_MAP
+        if not path.is_file():
+            return None
+        from recdistill.features.item_map import ItemMap
+
+        try:
+            found = ItemMap.from_arrays(_readable(load_file, path))
+        except DataError as fault:
+            raise ArtifactError(f"{path}: cannot be read: {fault} {AGAIN}") from fault
+        if found.dimension != self.scorer.dimension:
+            said = f"vectors of {found.dimension} numbers for a model of {self.scorer.dimension}"
+            raise ArtifactError(f"{path}: {said}. {AGAIN}")
+        return found
 
 
 def load(folder: str | Path, verify: bool = True) -> Artifact:
@@ -82,8 +105,9 @@ def _check_version(path: Path, config: Mapping[str, Any]) -> None:
 def _check_sums(folder: Path) -> None:
     path = folder / CHECKSUMS
     sums = files.read_json(path, WHAT)
-    if TITLES in sums and not (folder / TITLES).is_file():
-        raise ArtifactError(f"{folder / TITLES}: missing, so the artifact is not whole. {AGAIN}")
+    for name in (TITLES, ITEM_MAP):
+        if name in sums and not (folder / name).is_file():
+            raise ArtifactError(f"{folder / name}: missing, so the artifact is not whole. {AGAIN}")
     lost = [name for name in sums if name.startswith(f"{INDEX_FOLDER}/") and not (folder / name).is_file()]
     if lost:
         raise ArtifactError(f"{folder / lost[0]}: missing, so the artifact is not whole. {AGAIN}")
@@ -92,7 +116,7 @@ def _check_sums(folder: Path) -> None:
             f"{folder / INDEX_FOLDER}: the index of another model, left by a copy over it. Remove that folder, and "
             "build one again by recdistill index."
         )
-    wanted = list(checked(titles=(folder / TITLES).is_file(), index=names_of(folder)))
+    wanted = list(checked(folder, index=names_of(folder)))
     if list(sums) != wanted or path.read_text(encoding="utf-8") != json.dumps(sums, indent=2) + "\n":
         raise ArtifactError(f"{path}: not as it was written, with one line for each of {wanted}. {AGAIN}")
     for name, want in sums.items():

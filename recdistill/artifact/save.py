@@ -5,17 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recdistill import files
 from recdistill.artifact.card import card
-from recdistill.artifact.layout import CARD, CHECKSUMS, CONFIG, MODEL, SCHEMA_VERSION, TITLES, VOCAB, checked
+from recdistill.artifact.layout import (
+    CARD,
+    CHECKSUMS,
+    CONFIG,
+    ITEM_MAP,
+    MODEL,
+    SCHEMA_VERSION,
+    TITLES,
+    VOCAB,
+    checked,
+)
 from recdistill.artifact.titles import Titles
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ArtifactError, ConfigError
 from recdistill.serving.base import Scorer
+
+if TYPE_CHECKING:
+    from recdistill.features.item_map import ItemMap
 
 
 def save(
@@ -31,15 +44,22 @@ def save(
     settings: Mapping[str, Any] | None = None,
     titles: Titles | Iterable[str | None] | None = None,
     features: Mapping[str, Any] | None = None,
+    item_map: ItemMap | None = None,
 ) -> Path:
     """Write the folder, in place of an older artifact only once it is whole. `users` is kept where the model has a user
     table. `titles`, one for each item (None where there is none), go along and are not counted as bytes of the model;
-    `features` says on the card what else is known of items and users. Raises ArtifactError where the disk refuses, or
-    where something else than an artifact stands in the way."""
+    `features` says on the card what else is known of items and users; by `item_map`, not counted
+    either, new items can be ranked. Raises ArtifactError where the disk refuses, or where something else than an
+    artifact stands in the way."""
     folder = Path(folder)
     users = users if scorer.config()["codecs"].get("user_table") else None
     called = titles if titles is None or isinstance(titles, Titles) else Titles.of(titles)
     _check(folder, scorer, items, users, called)
+    if item_map is not None and item_map.dimension != scorer.dimension:
+        raise ConfigError(
+            f"{folder}: an item map to vectors of {item_map.dimension} numbers for a model of {scorer.dimension}; give "
+            "the model's own, or none."
+        )
     told = {"trained_on": trained_on, "metrics": metrics, "settings": settings}
     told |= {"features": features} if features else {}
     config = _config(scorer, items, users, kind=kind, name=name, told=told)
@@ -51,9 +71,11 @@ def save(
         files.write_arrays(unfinished / VOCAB, vocab)
         if called is not None:
             files.write_arrays(unfinished / TITLES, called.arrays())
+        if item_map is not None:
+            files.write_arrays(unfinished / ITEM_MAP, item_map.arrays())
         files.write_json(unfinished / CONFIG, config)
         (unfinished / CARD).write_text(card(config), encoding="utf-8")
-        sums = {file: files.sha256_of(unfinished / file) for file in checked(titles=called is not None)}
+        sums = {file: files.sha256_of(unfinished / file) for file in checked(unfinished)}
         files.write_json(unfinished / CHECKSUMS, sums)
     return folder
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +53,13 @@ class MixedNegatives:
         items, places = torch.unique(torch.cat([positives.items, drawn]), return_inverse=True)
         own = Positives(positives.offsets, places[: len(positives.items)], positives.rows)
         return Shown(items, self._offset.to(device)[items], own)
+
+    def state(self) -> Mapping[str, Any]:
+        """Of its generator."""
+        return self._generator.bit_generator.state
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._generator.bit_generator.state = state
 
     def _draw(self) -> np.ndarray:
         return self._generator.choice(self._n_items, self._sample, replace=False, shuffle=False).astype(np.int64)

@@ -63,7 +63,10 @@ def _histories(path: str, items: Vocab, seed: int) -> Histories:
 
     log = read_interactions(path)
     rows = items.rows(log.items.ids())[log.item_rows]
-    bags = Histories.from_pairs(log.user_rows[rows >= 0], rows[rows >= 0], len(log.users))
+    known = np.flatnonzero(rows >= 0)
+    if log.times is not None:
+        known = known[np.argsort(log.times[known], kind="stable")]
+    bags = Histories.from_pairs(log.user_rows[known], rows[known], len(log.users), ordered=log.times is not None)
     known = np.flatnonzero(bags.lengths)
     if not len(known):
         raise DataError(f"{path}: none of its items is in the artifact. Give a log of the same catalogue.")

@@ -18,6 +18,7 @@ from recdistill.errors import DataError
 
 if TYPE_CHECKING:
     from recdistill.features import Features
+    from recdistill.serving.histories import Histories
 
 PIECE = 1 << 16
 """Rows worked on together, so that what is made of them stays in the processor's cache."""
@@ -108,6 +109,21 @@ class Interactions:
         """Binary float32 (n_users, n_items), indices sorted; the same object at each call."""
         return self._csr
 
+    def histories(self, user_rows: np.ndarray | None = None, *, ordered: bool = False) -> Histories:
+        """What each of some users (default: all) has used; of nobody, a row of -1, nothing. `ordered`: with the items'
+        places, where times are known."""
+        from recdistill.serving.histories import Histories
+
+        csr = self.csr()
+        indptr = np.append(csr.indptr, csr.indptr[-1]).astype(np.int64)  # last, where -1 points, nobody
+        found = Histories(indptr, csr.indices, None, self.places() if ordered else None)
+        return found.take(slice(self.n_users) if user_rows is None else user_rows)
+
+    def places(self) -> np.ndarray | None:
+        """int32 (n_rows,), the place of each row from the end of its user's rows by time, 0 for the last; None without
+        times. Of equal times the items' order is fixed, that of a mixing of their ids."""
+        return self._places
+
     def sha256(self) -> str:
         """Hash of vocabularies and rows; neither the file's name nor the order of its rows enters."""
         return self._sha256
@@ -115,6 +131,18 @@ class Interactions:
     @cached_property
     def _csr(self) -> csr_matrix:
         return binary_csr(self.user_rows, self.item_rows, (self.n_users, self.n_items))
+
+    @cached_property
+    def _places(self) -> np.ndarray | None:
+        if self.times is None:
+            return None
+        from recdistill.data.order import by_user_and_time
+
+        order = by_user_and_time(self.user_rows, self.times, self.item_rows, self.items)
+        ends = np.cumsum(np.bincount(self.user_rows, minlength=self.n_users))
+        places = np.empty(self.n_rows, np.int32)
+        places[order] = ends[self.user_rows] - 1 - np.arange(self.n_rows)
+        return places
 
     @cached_property
     def _sha256(self) -> str:
@@ -125,6 +153,15 @@ class Interactions:
                 digest.update(f"{name} {column.dtype.str}".encode())
                 digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """What people turned out to want of items that train does not know."""
+
+    items: Vocab
+    relevant: csr_matrix
+    """(m, len(items))"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +178,12 @@ class HeldOut:
     """int64 (m,); items that train does not know are counted too."""
     history: csr_matrix | None = None
     """(m, n_items), what these people are made of where train does not hold it; None: their rows of train."""
+    relevant_times: np.ndarray | None = None
+    """When each entry of `relevant` came, in its order, as `Interactions.times`; None: not known."""
+    history_times: np.ndarray | None = None
+    """The same of `history`."""
+    unseen: Unseen | None = None
+    """The relevant items that train does not know; None: which they are was not kept, or there are none."""
 
     def __post_init__(self) -> None:
         sizes = {len(self.user_ids), len(self.user_rows), self.relevant.shape[0], len(self.relevant_count)}
@@ -149,11 +192,40 @@ class HeldOut:
         if self.history is not None and self.history.shape != self.relevant.shape:
             shapes = f"{self.history.shape}, the relevant items {self.relevant.shape}"
             raise DataError(f"held-out part: the histories have the shape {shapes}; give one of each for each user.")
-        if (np.diff(self.relevant.indptr) > self.relevant_count).any():
+        for name, matrix in (("relevant", self.relevant), ("history", self.history)):
+            times, entries = getattr(self, f"{name}_times"), 0 if matrix is None else matrix.nnz
+            if times is not None and len(times) != entries:
+                raise DataError(f"held-out part: {len(times)} {name}_times for {entries} entries; give one for each.")
+        known = np.diff(self.relevant.indptr)
+        if (known > self.relevant_count).any():
             raise DataError("held-out part: a user has more known relevant items than relevant items.")
+        if self.unseen is not None and (known + np.diff(self.unseen.relevant.indptr) != self.relevant_count).any():
+            raise DataError("held-out part: the known and the unseen relevant items are not those that are counted.")
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+    def take(self, index: np.ndarray) -> HeldOut:
+        """Some of the people, in any order, with all that is known of them."""
+        return HeldOut(
+            self.user_ids[index],
+            self.user_rows[index],
+            self.relevant[index],
+            self.relevant_count[index],
+            None if self.history is None else self.history[index],
+            _times_at(self.relevant, self.relevant_times, index),
+            _times_at(self.history, self.history_times, index),
+            None if self.unseen is None else Unseen(self.unseen.items, self.unseen.relevant[index]),
+        )
+
+
+def _times_at(matrix: csr_matrix | None, times: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
+    """Of chosen rows of a matrix the times of their entries."""
+    if matrix is None or times is None:
+        return None
+    entries = csr_matrix((np.arange(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)[index].data
+    found: np.ndarray = times[entries]
+    return found
 
 
 def pair_keys(user_rows: np.ndarray, item_rows: np.ndarray, n_items: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recdistill.data.interactions import HeldOut, Interactions, binary_csr
+from recdistill.data.interactions import HeldOut, Interactions, Unseen, binary_csr
 from recdistill.data.log import TEST, TRAIN, VALID, Log
 from recdistill.data.per_user import first_of_pairs, seeded_parts, share_counts
 from recdistill.errors import DataError
@@ -42,19 +42,19 @@ def held_part(log: Log, mask: np.ndarray, known: TrainPart, history: np.ndarray 
 
     Without `history` people are those of train, the others last.
     """
-    user_rows, item_rows = _pairs(log, mask)
+    user_rows, item_rows, times = _pairs(log, mask)
     present = np.flatnonzero(np.bincount(user_rows, minlength=log.n_users))
     train_rows = known.user_rows[present]
     order = np.argsort(train_rows < 0, kind="stable")
     place = np.full(log.n_users, -1, dtype=np.int64)
     place[present[order]] = np.arange(len(order))
     shape = len(order), known.train.n_items
+    relevant, relevant_times = _csr(place[user_rows], known.item_rows[item_rows], shape, times)
+    own, own_times = (None, None) if history is None else _history(*_pairs(log, history), place, known, shape)
+    counts = np.bincount(place[user_rows], minlength=len(order))
+    unseen = _unseen(log, place[user_rows], item_rows, known, len(order))
     return HeldOut(
-        log.users.ids(present[order]),
-        train_rows[order],
-        _csr(place[user_rows], known.item_rows[item_rows], shape),
-        np.bincount(place[user_rows], minlength=len(order)),
-        None if history is None else _history(*_pairs(log, history), place, known, shape),
+        log.users.ids(present[order]), train_rows[order], relevant, counts, own, relevant_times, own_times, unseen
     )
 
 
@@ -78,7 +78,9 @@ def hold_out_part(train: Interactions, share: float, seed: int) -> tuple[Interac
     left: dict[str, Any] = {name: None if column is None else column[~held] for name, column in columns.items()}
     users, places = np.unique(train.user_rows[held], return_inverse=True)
     relevant = binary_csr(places, train.item_rows[held], (len(users), train.n_items))
-    valid = HeldOut(train.users.ids(users), users, relevant, np.bincount(places, minlength=len(users)))
+    counts = np.bincount(places, minlength=len(users))
+    times = None if train.times is None else train.times[held]
+    valid = HeldOut(train.users.ids(users), users, relevant, counts, relevant_times=times)
     return replace(train, **left), valid
 
 
@@ -88,23 +90,42 @@ def _present(rows: np.ndarray, size: int) -> np.ndarray:
     return np.where(here, np.cumsum(here) - 1, -1)
 
 
-def _pairs(log: Log, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """User and item rows of some rows of an ordered log, each pair once."""
+def _pairs(log: Log, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """User and item rows of some rows of an ordered log, each pair once, and when it came last."""
     at = np.flatnonzero(mask)
     users, items = log.user_rows[at], log.item_rows[at]
-    first = np.append(True, (users[1:] != users[:-1]) | (items[1:] != items[:-1]))[: len(at)]
-    return (users, items) if first.all() else (users[first], items[first])
+    last = np.append((users[1:] != users[:-1]) | (items[1:] != items[:-1]), True)[: len(at)]
+    at = at if last.all() else at[last]
+    return log.user_rows[at], log.item_rows[at], None if log.times is None else log.times[at]
 
 
 def _history(
-    user_rows: np.ndarray, item_rows: np.ndarray, place: np.ndarray, known: TrainPart, shape: tuple[int, int]
-) -> csr_matrix:
+    user_rows: np.ndarray,
+    item_rows: np.ndarray,
+    times: np.ndarray | None,
+    place: np.ndarray,
+    known: TrainPart,
+    shape: tuple[int, int],
+) -> tuple[csr_matrix, np.ndarray | None]:
     users, items = place[user_rows], known.item_rows[item_rows]
-    return _csr(users[users >= 0], items[users >= 0], shape)
+    there = users >= 0
+    return _csr(users[there], items[there], shape, None if times is None else times[there])
 
 
-def _csr(users: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
-    """Binary (m, n_items) of what train knows; items of -1 are left out."""
+def _unseen(log: Log, users: np.ndarray, item_rows: np.ndarray, known: TrainPart, n_users: int) -> Unseen | None:
+    """Of the items of the log those that train does not know."""
+    new = np.flatnonzero(known.item_rows[item_rows] < 0)
+    if not len(new):
+        return None
+    items, columns = np.unique(item_rows[new], return_inverse=True)
+    order = np.lexsort((columns, users[new]))
+    return Unseen(log.items.subset(items), binary_csr(users[new][order], columns[order], (n_users, len(items))))
+
+
+def _csr(
+    users: np.ndarray, items: np.ndarray, shape: tuple[int, int], times: np.ndarray | None
+) -> tuple[csr_matrix, np.ndarray | None]:
+    """Binary (m, n_items) of what train knows, and the times of its entries; items of -1 are left out."""
     seen = np.flatnonzero(items >= 0)
     seen = seen[np.argsort(users[seen] * max(shape[1], 1) + items[seen])]
-    return binary_csr(users[seen], items[seen], shape)
+    return binary_csr(users[seen], items[seen], shape), None if times is None else times[seen]

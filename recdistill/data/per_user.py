@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 
 from recdistill.data.log import TEST, TRAIN, VALID, Log
-from recdistill.data.vocab import Vocab
-from recdistill.mixing import splitmix64
+from recdistill.data.order import by_user_and_time
 
 AT_LEAST = 3
 """Rows of a user who can give some away."""
@@ -55,7 +52,7 @@ def timed_parts(log: Log, counts: np.ndarray, take: Counts) -> np.ndarray:
     first = first_of_pairs(log)
     at = np.flatnonzero(first)
     users, items, times = log.user_rows[at], log.item_rows[at], log.times[at]
-    order = _by_user_and_time(users, times, items, log.items)
+    order = by_user_and_time(users, times, items, log.items)
     starts = np.cumsum(counts) - counts
     from_end = np.empty(len(at), dtype=np.int64)
     from_end[order] = (starts + counts - 1)[users[order]] - np.arange(len(at))
@@ -98,37 +95,8 @@ def _random_places(user_rows: np.ndarray, counts: np.ndarray, generator: np.rand
     return place
 
 
-def _by_user_and_time(users: np.ndarray, times: np.ndarray, items: np.ndarray, vocab: Vocab) -> np.ndarray:
-    """The order by (user, time, mixed id); the dear sort by the third is done for equal times only."""
-    keys = _user_and_time(users, times)
-    order = np.argsort(keys)
-    same = keys[order[1:]] == keys[order[:-1]]
-    if same.any():
-        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-        rows = order[tied]
-        order[tied] = rows[np.lexsort((items[rows], mixed_ids(vocab)[items[rows]], keys[rows]))]
-    return order
-
-
-def _user_and_time(users: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """int64 keys in the order of (user, time)."""
-    past = times - times.min() if times.dtype.kind == "i" else None
-    if past is None or (past < 0).any() or (int(past.max()) + 1) * (int(users.max()) + 1) >= 2**62:
-        past = np.unique(times, return_inverse=True)[1]  # fractions, or a wide range: their places stand for them
-    return users.astype(np.int64) * (int(past.max()) + 1) + past
-
-
 def _begins(users: np.ndarray, times: np.ndarray, members: np.ndarray, n_users: int) -> np.ndarray:
     """float64 (n_users,): the earliest time among each user's members; never, where there are none."""
     begins = np.full(n_users, np.inf)
     np.minimum.at(begins, users[members], times[members])
     return begins
-
-
-def mixed_ids(vocab: Vocab) -> np.ndarray:
-    """uint64 (n,): a number that depends on the id alone and on neither the file nor the other ids."""
-    ids = vocab.ids()
-    if vocab.kind == "utf8":
-        digests = b"".join(hashlib.blake2b(one.encode(errors="replace"), digest_size=8).digest() for one in ids)
-        return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-    return splitmix64(ids)

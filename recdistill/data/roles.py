@@ -15,6 +15,8 @@ from recdistill.registry import nearest
 
 REQUIRED, OPTIONAL = ("user_id", "item_id"), ("rating", "timestamp")
 SPLITS = ("split", "partition")
+ORDERS = ("pos", "position", "seq", "sequence", "order", "step")
+"""What a column of places in each user's order may be called; or one of places on a screen, so that a person says."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ def column_notes(source: Source, wanted: Wanted, split_column: str | None) -> tu
         notes.append(f"a column {split!r} is there and was not used; name it as the split column to use it")
     if "timestamp" not in wanted.names and unused:
         notes.append("no column of times was recognised; if there is one, name it as timestamp to split by time")
+        order = next((name for name in unused if name.lower() in ORDERS), None)
+        if order is not None:
+            notes.append(f"column {order!r} may be the place in each user's order; --columns timestamp={order} uses it")
     return tuple(notes)
 
 

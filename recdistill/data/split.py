@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
@@ -13,6 +14,9 @@ from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.data.parts import hold_out_part
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recdistill.serving.histories import Histories
 
 HISTORIES = ("train", "train+valid")
 NO_HISTORY = "have no usable history: answered with popularity"
@@ -47,6 +51,20 @@ class Split:
         """(m, n_items): the items that each user of `held` is made of; empty for one of whom nothing is known."""
         return self._rows_of(held, self.history)
 
+    def bags(self, held: HeldOut, *, ordered: bool = False) -> Histories:
+        """`histories` as a scorer takes them; `ordered`: with the items' places, by time over all rows that a user is
+        made of, where times are known."""
+        from recdistill.data.known import known_histories, known_with_valid
+        from recdistill.serving.histories import Histories
+
+        found = None
+        if ordered and self._has_valid_rows(held, self.history):
+            assert self.valid is not None
+            found = known_with_valid(held, self.train, self.valid)
+        elif ordered:
+            found = known_histories(held, self.train, ordered=True)
+        return Histories.from_csr(self.histories(held)) if found is None else found
+
     def excluded(self, held: HeldOut) -> csr_matrix:
         """(m, n_items): the items that may not be recommended to each user of `held`."""
         return self._rows_of(held, self.exclude)
@@ -59,6 +77,12 @@ class Split:
         changed = replace(self, history=history or self.history, exclude=exclude or self.exclude)
         notes = tuple(note for note in self.notes if not note.endswith(NO_HISTORY))
         return replace(changed, notes=(*notes, *changed.no_history_note()))
+
+    def widened(self, items: Vocab) -> Split:
+        """This split with a catalogue of more items, those of train first: what people wanted of them can be hit."""
+        from recdistill.data.widened import widened
+
+        return widened(self, items)
 
     def no_history_note(self) -> tuple[str, ...]:
         """How many test users are answered with popularity, where there are such."""
@@ -105,11 +129,15 @@ class Split:
     def _rows_of(self, held: HeldOut, which: str) -> csr_matrix:
         # a row of -1 is the last one, the empty one
         own = self._train_and_nobody[held.user_rows] if held.history is None else held.history
-        if which == "train" or self.valid is None or held is not self.test or held is self.valid:
+        if not self._has_valid_rows(held, which):
             return own
+        assert self.valid is not None
         places = Vocab(self.valid.user_ids).rows(held.user_ids)
         nobody = csr_matrix((1, self.train.n_items), dtype=np.float32)
         also = vstack([self.valid.relevant, nobody], format="csr", dtype=np.float32)[places]
         both = own.maximum(also).tocsr()
         both.sort_indices()
         return both
+
+    def _has_valid_rows(self, held: HeldOut, which: str) -> bool:
+        return which != "train" and self.valid is not None and held is self.test and held is not self.valid

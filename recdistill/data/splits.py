@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from recdistill.data.concatenate import concatenate
 from recdistill.data.log import Log
+from recdistill.data.order import are_places
 from recdistill.data.split import HISTORIES, Split
 from recdistill.data.splitters.by_time import global_time
 from recdistill.data.splitters.each_user import leave_last_n, per_user, random, ratio
@@ -25,9 +26,14 @@ for _split in (given, global_time, ratio, per_user, leave_last_n, random, user_f
 
 
 def default(log: Log) -> Split:
-    """The given split if there is one, else by global time if there are times, else per user."""
+    """The given split if there is one, else by global time if there are times, else per user; where times are places in
+    each user's own order, which say nothing across users, the last rows of each."""
     return SPLITS[default_name(log)](log)
 
 
 def default_name(log: Log) -> str:
-    return "given" if log.split is not None else "global_time" if log.times is not None else "per_user"
+    if log.split is not None:
+        return "given"
+    if log.times is None:
+        return "per_user"
+    return "leave_last_n" if are_places(log.user_rows, log.times) else "global_time"

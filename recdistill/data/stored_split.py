@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from scipy.sparse import csr_matrix
 
 from recdistill import files
-from recdistill.data.interactions import HeldOut, Interactions
+from recdistill.data.interactions import HeldOut, Interactions, Unseen
 from recdistill.data.split import Split
 from recdistill.data.vocab import Vocab
 from recdistill.errors import DataError
@@ -116,7 +116,13 @@ def _vocab(prefix: str, arrays: dict[str, np.ndarray]) -> Vocab:
 def _held_arrays(part: str, held: HeldOut) -> dict[str, np.ndarray]:
     arrays = _vocab_arrays(f"{part}_users", Vocab(held.user_ids)) | _csr_arrays(part, held.relevant)
     arrays |= {f"{part}.user_rows": held.user_rows, f"{part}.relevant_count": held.relevant_count}
-    return arrays if held.history is None else arrays | _csr_arrays(f"{part}.history", held.history)
+    if held.history is not None:
+        arrays |= _csr_arrays(f"{part}.history", held.history)
+    if held.unseen is not None:
+        arrays |= _vocab_arrays(f"{part}.unseen_items", held.unseen.items)
+        arrays |= _csr_arrays(f"{part}.unseen", held.unseen.relevant)
+    times = {"relevant_times": held.relevant_times, "history_times": held.history_times}
+    return arrays | {f"{part}.{name}": array for name, array in times.items() if array is not None}
 
 
 def _held(part: str, arrays: dict[str, np.ndarray], n_items: int) -> HeldOut | None:
@@ -124,7 +130,16 @@ def _held(part: str, arrays: dict[str, np.ndarray], n_items: int) -> HeldOut | N
         return None
     rows, counts = arrays[f"{part}.user_rows"], arrays[f"{part}.relevant_count"]
     history = _csr(f"{part}.history", arrays, n_items) if f"{part}.history.indptr" in arrays else None
-    return HeldOut(_vocab(f"{part}_users", arrays).ids(), rows, _csr(part, arrays, n_items), counts, history)
+    times = arrays.get(f"{part}.relevant_times"), arrays.get(f"{part}.history_times")
+    users, relevant = _vocab(f"{part}_users", arrays).ids(), _csr(part, arrays, n_items)
+    return HeldOut(users, rows, relevant, counts, history, *times, unseen=_unseen(part, arrays))
+
+
+def _unseen(part: str, arrays: dict[str, np.ndarray]) -> Unseen | None:
+    if f"{part}.unseen.indptr" not in arrays:
+        return None
+    items = _vocab(f"{part}.unseen_items", arrays)
+    return Unseen(items, _csr(f"{part}.unseen", arrays, len(items)))
 
 
 def _csr_arrays(prefix: str, matrix: csr_matrix) -> dict[str, np.ndarray]:

@@ -84,9 +84,8 @@ def evaluate_scorer(
     if len(kept) == 0:
         raise ConfigError("nothing to measure: no held-out user has a relevant item. Hold out rows of some users.")
     relevant, relevant_count, user_rows = held.relevant[kept], held.relevant_count[kept], held.user_rows[kept]
-    histories, excluded = split.histories(held)[kept], split.excluded(held)[kept]
+    bags, excluded = split.bags(held, ordered=scorer.ordered).take(kept), split.excluded(held)[kept]
 
-    bags = Histories.from_csr(histories)
     items, _ = top_k(scorer, bags, user_rows, depth, Histories.from_csr(excluded), batch=batch)
     hits = hits_of(items, relevant)
     popularity = np.bincount(split.train.item_rows, minlength=n_items)
@@ -97,7 +96,7 @@ def evaluate_scorer(
             counts = recommended_counts(items, metric.k, n_items)
             over_lists[str(metric)] = BEYOND[metric.name](counts, popularity, split.train.n_users)
         elif metric.name == AUC:
-            per_user[str(metric)] = _auc(scorer, histories, user_rows, relevant, relevant_count, excluded)
+            per_user[str(metric)] = _auc(scorer, bags, user_rows, relevant, relevant_count, excluded)
         else:
             per_user[str(metric)] = RANKING[metric.name](hits, relevant_count, metric.k)
     return Evaluation(held.user_ids[kept], kept, items, per_user, over_lists, len(held) - len(kept))
@@ -105,7 +104,7 @@ def evaluate_scorer(
 
 def _auc(
     scorer: Scorer,
-    histories: sp.csr_matrix,
+    histories: Histories,
     user_rows: Ints,
     relevant: sp.csr_matrix,
     count: Ints,
@@ -116,6 +115,6 @@ def _auc(
     parts = []
     for start in range(0, len(count), size):
         part = slice(start, start + size)
-        scores = scorer.score(Histories.from_csr(histories[part]), user_rows[part])
+        scores = scorer.score(histories.take(part), user_rows[part])
         parts.append(auc(scores, relevant[part], count[part], excluded[part]))
     return np.concatenate(parts)

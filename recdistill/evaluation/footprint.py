@@ -52,7 +52,7 @@ def footprint(
     """
     held = split.test if held is None else held
     k = min(TOP, split.train.n_items)
-    queries = _Queries(scorer, split.histories(held), split.excluded(held), held.user_rows, k)
+    queries = _Queries(scorer, split.bags(held, ordered=scorer.ordered), split.excluded(held), held.user_rows, k)
     return Footprint(
         bytes=int(scorer.nbytes),
         parameters=int(scorer.parameters),
@@ -67,7 +67,7 @@ class _Queries:
     """Answers for chosen held-out users through the one door."""
 
     scorer: Scorer
-    histories: sp.csr_matrix
+    histories: Histories
     excluded: sp.csr_matrix
     user_rows: np.ndarray
     k: int
@@ -75,7 +75,7 @@ class _Queries:
     def prepare(self, start: int, size: int) -> Callable[[], object]:
         """A call that answers `size` users from place `start` on, round and round."""
         rows = np.arange(start, start + size) % len(self.user_rows)
-        bags, seen = Histories.from_csr(self.histories[rows]), Histories.from_csr(self.excluded[rows])
+        bags, seen = self.histories.take(rows), Histories.from_csr(self.excluded[rows])
         users = self.user_rows[rows]
         return lambda: top_k(self.scorer, bags, users, self.k, seen, batch=BATCH)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Of = Literal["item", "user"]
+INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name that it writes beside the columns."""
 
 
 def read_features(
@@ -134,6 +137,9 @@ def _columns(
     read: dict[str, Feature] = {}
     notes: list[str] = []
     for name in rest.column_names:
+        if INDEX.fullmatch(name):
+            notes.append(f"column {name!r} numbers the rows of a data frame: left out")
+            continue
         values, at = plain(rest[name]), f"{table.where}: column {name!r}"
         kind = kinds.get(name) or (
             "text" if name == title else TOLD.get(table.kinds.get(name, "")) or seen_kind(values)

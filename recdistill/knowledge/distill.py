@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from recdistill.errors import ConfigError
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.distillation.methods import GivenMethod, Methods
     from recdistill.knowledge.store import Knowledge
-    from recdistill.models.two_tower import TwoTower
     from recdistill.training.progress import Progress
+
+
+class Distillable(Protocol):
+    """A ranker that learns from a teacher."""
+
+    def distil(
+        self,
+        train: Interactions,
+        knowledge: Knowledge,
+        valid: HeldOut | None = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        progress: Progress | None = None,
+        methods: Methods | None = None,
+    ) -> Any: ...
+
+
+T = TypeVar("T", bound="Distillable")
 
 
 def distill(
     knowledge: Knowledge,
     *,
-    student: TwoTower,
+    student: T,
     on: Interactions,
     valid: HeldOut | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
-) -> TwoTower:
+    method: GivenMethod | None = None,
+    labels: str | Mapping[str, Any] | None = None,
+) -> T:
     """Train `student` on the labels of `on` and on what the teacher says about its users; returns it fitted.
 
-    `valid` is only looked at for the progress bar. Raises KnowledgeError where `knowledge` is of another log.
+    `method` is an objective by name, several of them, or `{"rrd": {"weight": 1.0, "adapt": …, "shown": …, setting:
+    value}, …}`; none: soft labels over all items. `labels` names another objective of labels than the student's own, or
+    gives their share, `{"weight": 0.3}`; the rest is the methods'. `valid` chooses settings that are not given.
+
+    Raises KnowledgeError where `knowledge` is of another log or lacks what a method needs, ConfigError for what a
+    method does not know; both before anything is trained.
     """
     if not hasattr(student, "distil"):
         raise ConfigError(
             f"student: {type(student).__name__} cannot be distilled into; give rd.TwoTower(dim=32, user_id=False)"
         )
     knowledge.check(on)
-    return student.distil(on, knowledge, valid, seed=seed, device=device, progress=progress)
+    if method is None:
+        if labels is not None:
+            raise ConfigError(f"labels = {labels!r} without a method: set the student's label_share instead.")
+        student.distil(on, knowledge, valid, seed=seed, device=device, progress=progress)
+        return student
+    from recdistill.distillation.methods import read_methods
+
+    methods = read_methods(method, labels)
+    methods.require(knowledge)
+    student.distil(on, knowledge, valid, seed=seed, device=device, progress=progress, methods=methods)
+    return student

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recdistill.data.known import known_histories
 from recdistill.errors import KnowledgeError
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import known_of
@@ -49,7 +50,7 @@ def extract(
         temperature = 1.0
         if valid is not None and not teacher.softmax_scores:
             temperature = fit_temperature(scorer, train, valid)
-    histories = Histories.from_csr(train.csr())
+    histories = train.histories(ordered=scorer.ordered)
     rows = np.arange(train.n_users)
     k = min(top_k, train.n_items)
     items, scores = exact_top_k(scorer, histories, rows, k, None)
@@ -58,7 +59,7 @@ def extract(
         raise KnowledgeError("the teacher's scores are not all finite; it has not learned anything that can be taught")
     whole = not scorer.vectors and 2 * train.n_users * train.n_items <= LOGITS_BYTES
     kept = np.empty((train.n_users, train.n_items), np.float16) if whole else None
-    log_z = _log_normalisers(scorer, histories, temperature, kept)
+    log_z = log_normalisers(scorer, histories, temperature, kept)
     inside = np.exp(logits.astype(np.float64) - log_z[:, None]).sum(1)
     user_vectors = item_vectors = item_bias = None
     if scorer.vectors:
@@ -97,7 +98,7 @@ def _tiles(histories: Histories, n_items: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, len(histories), step)]
 
 
-def _log_normalisers(
+def log_normalisers(
     scorer: Scorer, histories: Histories, temperature: float, kept: np.ndarray | None = None
 ) -> np.ndarray:
     """log Σ exp(score / temperature) over the catalogue, for each user; the logits less their largest go to `kept`."""
@@ -124,7 +125,7 @@ def fit_temperature(scorer: Scorer, train: Interactions, valid: HeldOut, *, max_
     if not len(known):
         return 1.0
     rows, bags = valid.user_rows[known], bags[known]
-    histories = Histories.from_csr(bags)
+    histories = known_histories(valid, train, ordered=scorer.ordered).take(known)
     samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for tile in _tiles(histories, scorer.n_items):
         here = np.arange(len(rows))[tile]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
     from recdistill.models.base import Ranker
 
 SCHEMA_VERSION = 1
+CURES = {
+    "vectors": "Vectors come from a teacher that has them, as rd.TwoTower, or by Knowledge.from_vectors.",
+    "all_scores": "All scores come from a teacher with vectors, or from extracting on a log that is small enough.",
+    "item_lists": "Add them with known.with_item_lists(train).",
+    "trajectory": "Add it with known.with_trajectory([earlier knowledge, …]).",
+    "teacher": "The teacher itself learns along; see recdistill.distillation.mutual.",
+}
+"""How to get what a source does not give."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,19 +60,31 @@ class Knowledge:
     item_bias: np.ndarray | None = None
     logits: np.ndarray | None = None
     """(n_users, n_items) float16, each row less its largest: of teachers without vectors, where the log is small."""
+    item_lists: np.ndarray | None = None
+    """(n_items, K) int32 the best users of every item, best first, -1 after the end; who has used it is left out."""
+    trajectory: np.ndarray | None = None
+    """(checkpoints, n_users, K) int32 item rows of the teacher's unseen lists from easy to hard, the last its own."""
 
     @property
     def n_users(self) -> int:
         return len(self.top_items)
 
     @property
+    def users_known(self) -> np.ndarray:
+        """(n_users,) bool: of whom the teacher says anything."""
+        known: np.ndarray = self.top_items[:, 0] >= 0
+        return known
+
+    @property
     def gives(self) -> frozenset[str]:
-        """What an objective can ask for: top_k, scores (of these), vectors, all_scores (of the whole catalogue)."""
+        """What an objective can ask for: top_k, scores (of these), vectors, all_scores (of the whole catalogue),
+        item_lists, trajectory."""
         given = {"top_k", "scores"}
         if self.item_vectors is not None:
             given |= {"vectors", "all_scores"}
         if self.logits is not None:
             given.add("all_scores")
+        given |= {name for name in ("item_lists", "trajectory") if getattr(self, name) is not None}
         return frozenset(given)
 
     @staticmethod
@@ -92,21 +114,105 @@ class Knowledge:
 
         return from_table(table, train, top_k=top_k, temperature=temperature)
 
+    @staticmethod
+    def from_vectors(
+        users: Any,
+        items: Any,
+        train: Interactions,
+        *,
+        user_ids: Iterable[Any] | None = None,
+        item_ids: Iterable[Any] | None = None,
+        item_bias: Any = None,
+        top_k: int = 200,
+        temperature: float | None = None,
+        valid: HeldOut | None = None,
+    ) -> Knowledge:
+        """A teacher from elsewhere: arrays or tensors of user and item vectors; see
+        `recdistill.knowledge.external_vectors.from_vectors`."""
+        from recdistill.knowledge.external_vectors import from_vectors
+
+        return from_vectors(
+            users, items, train, user_ids=user_ids, item_ids=item_ids, item_bias=item_bias, top_k=top_k,
+            temperature=temperature, valid=valid,
+        )  # fmt: skip
+
     def require(self, needed: frozenset[str] | set[str], by: str) -> None:
         """Refuse an objective that needs what this source cannot give."""
         missing = sorted(set(needed) - self.gives)
         if missing:
             raise KnowledgeError(
-                f"{by} needs the teacher's {', '.join(missing)}; this source gives {', '.join(sorted(self.gives))} only"
+                f"{by} needs the teacher's {', '.join(missing)}; this source gives {', '.join(sorted(self.gives))} "
+                f"only. {' '.join(CURES[need] for need in missing if need in CURES)}".rstrip()
             )
 
+    def with_item_lists(self, train: Interactions, k: int = 40) -> Knowledge:
+        """With the best users of every item; see `recdistill.knowledge.item_lists`."""
+        from recdistill.knowledge.item_lists import with_item_lists
+
+        return with_item_lists(self, train, k)
+
+    def with_trajectory(self, earlier: Sequence[Knowledge], k: int | None = None) -> Knowledge:
+        """With what the teacher said earlier, the easiest first; see `recdistill.knowledge.trajectory`."""
+        from recdistill.knowledge.trajectory import with_trajectory
+
+        return with_trajectory(self, earlier, k)
+
+    @staticmethod
+    def combined(
+        sources: Sequence[Knowledge],
+        train: Interactions,
+        *,
+        by: Literal["scores", "ranks"] = "scores",
+        weights: Sequence[float] | None = None,
+        valid: HeldOut | None = None,
+        top_k: int | None = None,
+    ) -> Knowledge:
+        """Several teachers as one; see `recdistill.knowledge.combined`."""
+        from recdistill.knowledge.combined import combined
+
+        return combined(sources, train, by=by, weights=weights, valid=valid, top_k=top_k)
+
+    def permuted(self, train: Interactions, generator: np.random.Generator) -> Knowledge:
+        """With its users shuffled, for a control; see `recdistill.knowledge.permuted`."""
+        from recdistill.knowledge.permuted import permuted
+
+        return permuted(self, train, generator)
+
     def check(self, train: Interactions) -> None:
-        """Refuse to teach on another log than the one that was asked about."""
+        """Refuse to teach on another log than the one that was asked about, and by what is no number."""
         if train.sha256() != self.log_sha256:
             raise KnowledgeError(
                 f"this knowledge is of another log (its train part starts {self.log_sha256[:12]}, the one given "
                 f"{train.sha256()[:12]}); extract it again from the train part that the student is to learn from"
             )
+        for name in ("top_scores", "tail_mass", "user_vectors", "item_vectors", "item_bias", "logits"):
+            array = getattr(self, name)
+            if array is not None and not np.isfinite(array).all():
+                rows = int((~np.isfinite(array.reshape(len(array), -1)).all(axis=1)).sum())
+                raise KnowledgeError(
+                    f"this knowledge holds NaN or infinity in {rows} of {len(array)} rows of its {name}; mend the "
+                    "teacher and extract it again"
+                )
+
+    def sha256(self) -> str:
+        """Of lists, scores and vectors, and of the log that they are of."""
+        digest = hashlib.sha256(self.log_sha256.encode())
+        for name in (
+            "top_items",
+            "top_scores",
+            "tail_mass",
+            "user_vectors",
+            "item_vectors",
+            "item_bias",
+            "logits",
+            "item_lists",
+            "trajectory",
+        ):
+            array = getattr(self, name)
+            if array is not None:
+                digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def save(self, folder: str | Path) -> None:
         """Write lists, vectors and manifest; whole or not at all."""
@@ -130,6 +236,13 @@ class Knowledge:
             if self.logits is not None:
                 files.write_arrays(temporary / "logits.safetensors", {"logits": self.logits.astype(np.float16)})
                 names.append("logits.safetensors")
+            if self.item_lists is not None:
+                files.write_arrays(temporary / "item_lists.safetensors", {"users": self.item_lists.astype(np.int32)})
+                names.append("item_lists.safetensors")
+            if self.trajectory is not None:
+                # as above: -1 becomes the type's largest value
+                files.write_arrays(temporary / "trajectory.safetensors", {"items": self.trajectory.astype(item_type)})
+                names.append("trajectory.safetensors")
             manifest = {
                 "schema_version": SCHEMA_VERSION,
                 "format": "recdistill knowledge",
@@ -174,4 +287,11 @@ class Knowledge:
             item_vectors=vectors.get("items"),
             item_bias=vectors.get("item_bias"),
             logits=stored.get("logits.safetensors", {}).get("logits"),
+            item_lists=stored.get("item_lists.safetensors", {}).get("users"),
+            trajectory=_rows(stored.get("trajectory.safetensors", {}).get("items"), manifest["items"]),
         )
+
+
+def _rows(items: np.ndarray | None, n_items: int) -> np.ndarray | None:
+    """Item rows as they were before they were stored; -1 where there is none."""
+    return None if items is None else np.where(items >= n_items, -1, items.astype(np.int64)).astype(np.int32)

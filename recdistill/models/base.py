@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from recdistill.artifact import Titles
     from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.features import Features
+    from recdistill.features.item_map import ItemMap
+    from recdistill.models.cold_items import ColdItems
+    from recdistill.models.fitted import FittedRanker
+    from recdistill.models.wrapped import WrappedRanker
     from recdistill.serving.scorers import Histories, Scorer
     from recdistill.training.progress import Progress
 
@@ -42,6 +47,8 @@ class KnownBeside(NamedTuple):
     titles: Titles | None = None
     features: dict[str, Any] | None = None
     """Side features of the log: {"items": {column: {"kind": …, "missing": …}}, "users": …}."""
+    item_map: ItemMap | None = None
+    """What ranks items that the log never saw, where the model has learned from features."""
 
 
 class Ranker(ABC):
@@ -107,6 +114,42 @@ class Ranker(ABC):
             "seed": seed,
         }
         self._known_beside = known_beside(train)
+
+    @property
+    def item_map(self) -> ItemMap:
+        """From an item's features to its vector and bias; ConfigError where the model has not learned from features."""
+        self._after_fit(self._scorer)
+        if self._known_beside.item_map is None:
+            raise ConfigError(
+                f"{self.kind}: this model was fitted without item features and knows nothing of new items. Fit a "
+                "two-tower model with item_features=True on a log with a table of items."
+            )
+        return self._known_beside.item_map
+
+    def cold_item_vectors(self, features: Features, *, margin: float = 0.0) -> ColdItems:
+        """Vectors and biases of items that the log never saw, by their features, as `Recommender.with_items` takes
+        them; items of the log are left out. `margin` is how far new items stand back: it is taken off their biases."""
+        from recdistill.models.cold_items import cold_items
+
+        return cold_items(self.item_map, self.train_vocab.items, features, margin=margin)
+
+    def extended(self, items: Features, *, margin: float = 0.0) -> FittedRanker:
+        """This model with the new ones of `items` after those that it has: evaluated, asked and saved among them."""
+        from recdistill.models.cold_items import extended
+
+        return extended(self, items, margin=margin)
+
+    @staticmethod
+    def wrap(model: Any, *, on: Interactions | None = None, **settings: Any) -> WrappedRanker:
+        """A model of your own: any object, or torch module, with `user_vectors(users, histories)` and `item_vectors()`
+        (and maybe `item_bias()`), or with `score(users, histories, items)`; see `recdistill.models.own_model`.
+
+        `on`: the log that it was trained on, for one that is trained already. Settings: see
+        `recdistill.models.wrapped.WrappedConfig`.
+        """
+        from recdistill.models.wrapped import WrappedRanker
+
+        return WrappedRanker(model, on=on, **settings)
 
     def memory_bytes(self, *, n_items: int, n_users: int, n_rows: int) -> int:
         """The most that `fit` holds at once on a log of these counts, beside the log; 0: little."""
@@ -205,15 +248,15 @@ def valid_ndcg(scorer: Scorer, train: Interactions, valid: HeldOut, k: int = CHO
 
     `k` is cut to the catalogue.
     """
+    from recdistill.data.known import known_histories
     from recdistill.evaluation.ranking import hits_of, ndcg
     from recdistill.retrieval.exact import top_k
-    from recdistill.serving.scorers import Histories
 
     counted = np.flatnonzero(valid.relevant_count > 0)
     if not len(counted):
         raise ConfigError("valid part: no user has a relevant item, so nothing can be chosen on it. Leave it out.")
     rows, k = valid.user_rows[counted], min(k, train.n_items)
-    histories = Histories.from_csr(known_of(valid, train)[counted])
+    histories = known_histories(valid, train, ordered=scorer.ordered).take(counted)
     items, _ = top_k(scorer, histories, rows, k, histories)
     return float(ndcg(hits_of(items, valid.relevant[counted]), valid.relevant_count[counted], k).mean())
 

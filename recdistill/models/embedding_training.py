@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from recdistill.objectives.labels.bpr import BPR
 from recdistill.objectives.labels.bsl import BSL, BSLConfig
 from recdistill.training.bags import Bags
 from recdistill.training.batches import Batch, UserBatches
+from recdistill.training.checkpoint import Kept
 from recdistill.training.device import resolve_device
 from recdistill.training.loop import Schedule, train
 from recdistill.training.progress import NullProgress
@@ -115,10 +117,9 @@ def bsl_loss(model: Embeddings, plan: EmbeddingPlan) -> Loss:
     return loss
 
 
-def bpr_loss(model: Embeddings, plan: EmbeddingPlan, seed: int) -> Loss:
+def bpr_loss(model: Embeddings, plan: EmbeddingPlan, generator: torch.Generator) -> Loss:
     """Each positive above one fresh uniform negative, by inner products; λ/2 of the squared rows of a pair."""
     objective, n_items = BPR(), len(model.items)
-    generator = torch.Generator(model.items.device).manual_seed(seed)
 
     def loss(batch: Batch) -> Tensor:
         higher = batch.positives.items
@@ -169,20 +170,22 @@ def train_embeddings(
         generator=np.random.default_rng([seed, 1]), device=where,
     )  # fmt: skip
     losses = {"softmax": softmax_loss, "bsl": bsl_loss}
-    loss = bpr_loss(model, plan, seed) if plan.loss == "bpr" else losses[plan.loss](model, plan)
+    negatives = torch.Generator(where).manual_seed(seed)
+    loss = bpr_loss(model, plan, negatives) if plan.loss == "bpr" else losses[plan.loss](model, plan)
 
     def scorer() -> LinearFoldInScorer:
-        return _exported(model, plan, log)
+        return exported(model, plan, log)
 
     check = None if valid is None else lambda: valid_ndcg(scorer(), log, valid)
+    to_keep = Kept(lambda: [name, dataclasses.asdict(plan), log.sha256(), seed], {"negatives": negatives})
     schedule = Schedule(epochs=plan.epochs, learning_rate=plan.learning_rate)
     with (progress or NullProgress()).task(f"{name} d={plan.dim}", total=plan.epochs) as bar:
-        train(model, batches, loss, schedule, bar=bar, check=check)
+        train(model, batches, loss, schedule, bar=bar, check=check, kept=to_keep)
     return scorer()
 
 
 @torch.no_grad()
-def _exported(model: Embeddings, plan: EmbeddingPlan, log: Interactions) -> LinearFoldInScorer:
+def exported(model: Embeddings, plan: EmbeddingPlan, log: Interactions) -> LinearFoldInScorer:
     """Scores are the logits of a softmax over cosines, or BPR's products."""
     users, items = model()
     cosine = plan.loss != "bpr"

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from recdistill.data.known import known_histories
 from recdistill.errors import ConfigError
-from recdistill.models.base import CHOICE_K, known_of
-from recdistill.serving.histories import Histories
+from recdistill.models.base import CHOICE_K
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
     from recdistill.serving.ensemble import EnsembleScorer
+    from recdistill.serving.histories import Histories
     from recdistill.training.progress import Progress
 
 PARTS = 20
@@ -128,7 +129,7 @@ class _Asked:
         if not len(counted):
             raise ConfigError("valid part: no user has a relevant item, so nothing can be chosen on it. Leave it out.")
         self.ensemble, self.rows = ensemble, valid.user_rows[counted]
-        self.histories = Histories.from_csr(known_of(valid, train)[counted])
+        self.histories = known_histories(valid, train, ordered=ensemble.ordered).take(counted)
         self.relevant, self.relevant_count = valid.relevant[counted], valid.relevant_count[counted]
 
     def ndcg(self, weights: np.ndarray) -> np.ndarray:

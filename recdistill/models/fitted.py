@@ -58,15 +58,19 @@ class FittedRanker(Ranker):
             settings=found.config["settings"],
             trained_on=found.config["trained_on"],
             softmax_scores=kind in MODELS and MODELS[kind].softmax_scores,
-            known_beside=KnownBeside(found.titles, found.config.get("features")),
+            known_beside=KnownBeside(found.titles, found.config.get("features"), found.item_map),
         )
 
     @classmethod
     def of(cls, ranker: Ranker, scorer: Scorer, *, kind: str) -> FittedRanker:
-        """`ranker` with another scorer, under another kind: what compression and cutting return."""
+        """`ranker` with another scorer, under another kind: what compression and cutting return.
+
+        Of another kind are other vectors, which no map of the ranker's leads to.
+        """
+        beside = ranker._known_beside if kind == ranker.kind else ranker._known_beside._replace(item_map=None)
         return cls(
             scorer, ranker.train_vocab, kind=kind, settings=ranker.settings(), trained_on=ranker._trained_on,
-            softmax_scores=ranker.softmax_scores, known_beside=ranker._known_beside,
+            softmax_scores=ranker.softmax_scores, known_beside=beside,
         )  # fmt: skip
 
     def settings(self) -> dict[str, Any]:

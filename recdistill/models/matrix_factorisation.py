@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from recdistill.models.base import Ranker
+from recdistill.models.base import Ranker, check_log
 from recdistill.models.embedding_rules import check, plan
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.distillation.methods import Methods
+    from recdistill.knowledge.store import Knowledge
     from recdistill.serving.scorers import LinearFoldInScorer
     from recdistill.training.progress import Progress
 
@@ -68,3 +70,30 @@ class MatrixFactorisation(Ranker):
         return train_embeddings(
             plan(self.config, train), train, valid, seed=seed, device=device, progress=progress, name=self.kind
         )
+
+    def distil(
+        self,
+        train: Interactions,
+        knowledge: Knowledge,
+        valid: HeldOut | None = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        progress: Progress | None = None,
+        methods: Methods | None = None,
+    ) -> Self:
+        """Learn from the labels of `train` and, by `methods`, from a teacher; without them by `soft_kl`.
+
+        `valid` is only looked at for the progress bar.
+        """
+        from recdistill.distillation.methods import read_methods
+        from recdistill.models.embedding_distillation import distil_embeddings
+
+        check_log(train, self.kind)
+        self.chosen = {}
+        told, rule = methods or read_methods("soft_kl"), plan(self.config, train)
+        scorer = distil_embeddings(
+            rule, train, knowledge, told, valid, seed=seed, device=device, progress=progress, name=self.kind
+        )
+        self._keep(scorer, train, seed)
+        return self

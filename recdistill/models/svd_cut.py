@@ -12,10 +12,12 @@ from recdistill.models.base import Ranker
 from recdistill.models.graph_filter import as_operator
 from recdistill.serving.scorers import (
     BagScorer,
+    DeepBagScorer,
     EnsembleScorer,
     GraphFilterScorer,
     ItemScorer,
     LowRankScorer,
+    RerankedScorer,
     Scorer,
 )
 from recdistill.tables.codecs import CodedTable
@@ -28,8 +30,12 @@ def teacher_svd(teacher: Scorer | Ranker, dim: int) -> BagScorer:
     of an ensemble that of its first member that has one. Who has no history is answered as by the teacher.
     """
     scorer = teacher.scorer if isinstance(teacher, Ranker) else teacher
+    if isinstance(scorer, RerankedScorer):
+        scorer = scorer.base
     if isinstance(scorer, EnsembleScorer):
         scorer = _first_that_can(scorer)
+    if isinstance(scorer, DeepBagScorer):
+        scorer = scorer.bag  # what lies between bag and items is no map of items
     if isinstance(scorer, ItemScorer):
         history, items = _cut_matrix(scorer.item_to_item.matrix(), dim)
         return BagScorer(item_table=_table(items), history_table=_table(history), popularity=scorer.popularity)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, check_log, valid_ndcg
-from recdistill.models.two_tower_rules import LogFacts, candidates, plan
+from recdistill.models.two_tower_rules import LogFacts, TwoTowerPlan, candidates, method_candidates, plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from recdistill.data.interactions import HeldOut, Interactions
-    from recdistill.features import Features
+    from recdistill.distillation.methods import Methods
+    from recdistill.features.item_map import ItemMap
     from recdistill.knowledge.store import Knowledge
-    from recdistill.models.cold_items import ColdItems, ItemMap
-    from recdistill.models.fitted import FittedRanker
-    from recdistill.serving.scorers import BagScorer
+    from recdistill.models.two_tower_training import Towers
+    from recdistill.serving.scorers import BagScorer, Scorer
     from recdistill.training.progress import Progress
 
 
@@ -26,7 +28,8 @@ class TwoTowerConfig:
     dim: int = 256
     """Of users' and items' vectors."""
     user_id: bool = True
-    """A vector of its own for every user; without it the model serves people it has never seen."""
+    """A vector of its own for every user; without it the model serves people it has never seen. None has one where
+    order counts: what a user likes at all times hides what came last."""
     table: Literal["auto", "full", "tied"] = "auto"
     """Full: one table for the items of histories, one for those ranked. Tied: the same for both."""
     tau: float | None = None
@@ -41,6 +44,9 @@ class TwoTowerConfig:
     """Softens the teacher's and the student's distributions; the loss carries its square."""
     unseen_only: bool | None = None
     """Whether soft labels leave out the items that a user has used; none: where there are lists alone."""
+    order: bool | None = None
+    """Whether items of a history count by how long ago they were used, learned from what people used next; the log
+    needs times. None: with user ids, chosen on valid where the log has times; else not."""
     epochs: int | None = None
     epochs_share: float = 1.0
     """Of the rule's epochs: what a plan cuts where time is short."""
@@ -112,29 +118,9 @@ class TwoTower(Ranker):
     """What the last fit made of features, and what it left out."""
     _item_map: ItemMap | None = None
 
-    @property
-    def item_map(self) -> ItemMap:
-        """From an item's features to its vector and bias; ConfigError where the model has not learned from features."""
-        self._after_fit(self._scorer)
-        if self._item_map is None:
-            raise ConfigError(
-                "two_tower: this model was fitted without item features and knows nothing of new items. Fit it with "
-                "item_features=True on a log with a table of items."
-            )
-        return self._item_map
-
-    def cold_item_vectors(self, features: Features, *, margin: float = 0.0) -> ColdItems:
-        """Vectors and biases of items that the log never saw, by their features, as `Recommender.with_items` takes
-        them; items of the log are left out. `margin` is how far new items stand back: it is taken off their biases."""
-        from recdistill.models.cold_items import cold_items
-
-        return cold_items(self, features, margin=margin)
-
-    def extended(self, items: Features, *, margin: float = 0.0) -> FittedRanker:
-        """This model with the new ones of `items` after those that it has: evaluated, asked and saved among them."""
-        from recdistill.models.cold_items import extended
-
-        return extended(self, items, margin=margin)
+    def _keep(self, scorer: Scorer, train: Interactions, seed: int) -> None:
+        super()._keep(scorer, train, seed)
+        self._known_beside = self._known_beside._replace(item_map=self._item_map)
 
     def _fit(
         self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
@@ -150,8 +136,12 @@ class TwoTower(Ranker):
         seed: int = 0,
         device: str = "auto",
         progress: Progress | None = None,
+        methods: Methods | None = None,
     ) -> Self:
-        """Learn from the labels of `train` and from what a teacher says about its users, who are those of the rows."""
+        """Learn from the labels of `train` and from what a teacher says about its users, who are those of the rows.
+
+        By `methods`, or, without them, by soft labels over all items.
+        """
         check_log(train, self.kind)
         if (knowledge.n_users, knowledge.n_items) != (train.n_users, train.n_items):
             raise ConfigError(
@@ -159,7 +149,8 @@ class TwoTower(Ranker):
                 f"{train.n_users} and {train.n_items}. Extract it from this training log."
             )
         self.chosen = {}
-        self._keep(self._choose(train, knowledge, valid, seed=seed, device=device, progress=progress), train, seed)
+        told = {"seed": seed, "device": device, "progress": progress, "methods": methods}
+        self._keep(self._choose(train, knowledge, valid, **told), train, seed)  # type: ignore[arg-type]
         return self
 
     def _choose(
@@ -171,6 +162,7 @@ class TwoTower(Ranker):
         seed: int,
         device: str,
         progress: Progress | None,
+        methods: Methods | None = None,
     ) -> BagScorer:
         """The best on valid of the candidate settings; without a valid part the first of them, the rule's default."""
         from recdistill.models.two_tower_features import Sides
@@ -178,15 +170,17 @@ class TwoTower(Ranker):
 
         sides = Sides.of(train, items=bool(self.config.item_features), users=bool(self.config.user_features))
         facts = LogFacts.of(train)
-        tried = candidates(self.config, facts)
+        tried = candidates(self.config, facts) if methods is None else method_candidates(self.config, methods)
         tried = tried[: self.config.trials] if valid is not None else tried[:1]
         best: tuple[float, Trained, dict[str, Any]] | None = None
         for number, changes in enumerate(tried, 1):
-            settings = plan(replace(self.config, **changes), facts, distilled=knowledge is not None)
+            settings = self._plan(replace(self.config, **changes), facts, distilled=knowledge is not None)
+            if methods is not None:
+                settings = replace(settings, negatives=None)  # lists may name any item
             trained = train_two_tower(
                 settings, train, knowledge, valid, seed=seed, device=device, progress=progress,
-                name=f"two-tower d={self.config.dim}" + (f", {number} of {len(tried)}" if len(tried) > 1 else ""),
-                sides=sides,
+                name=f"{self.label} d={self.config.dim}" + (f", {number} of {len(tried)}" if len(tried) > 1 else ""),
+                sides=sides, make=self._towers(settings, seed), methods=methods,
             )  # fmt: skip
             reached = valid_ndcg(trained.scorer, train, valid) if valid is not None and len(tried) > 1 else 0.0
             if best is None or reached > best[0]:
@@ -195,3 +189,12 @@ class TwoTower(Ranker):
         self.chosen = best[2] if len(tried) > 1 else {}
         self.notes, self._item_map = sides.notes, best[1].item_map
         return best[1].scorer
+
+    def _plan(self, config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowerPlan:
+        return plan(config, facts, distilled=distilled)
+
+    def _towers(self, plan: TwoTowerPlan, seed: int) -> Callable[..., Towers]:
+        """What is trained by the plan: called with the rows that tables start from."""
+        from recdistill.models.two_tower_training import Towers
+
+        return Towers

@@ -7,8 +7,10 @@ item that has no row of its own: one that is new.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -53,6 +55,11 @@ class Sides:
     def notes(self) -> tuple[str, ...]:
         return tuple(note for side in (self.items, self.users) if side is not None for note in side.encoder.notes)
 
+    def sha256(self) -> str:
+        """Of the features as numbers."""
+        matrices = [side.matrix for side in (self.items, self.users) if side is not None]
+        return hashlib.sha256(b"".join(np.ascontiguousarray(one).data for one in matrices)).hexdigest()
+
 
 def _side(train: Interactions, of: str) -> Side:
     features, vocab = getattr(train, f"{of}_features"), getattr(train, f"{of}s")
@@ -77,7 +84,7 @@ class FeatureRows(nn.Module):
         super().__init__()
         whole = with_one(features)
         self.features: Tensor
-        self.register_buffer("features", torch.from_numpy(whole * np.float32(PACE)))
+        self.register_buffer("features", torch.from_numpy(whole * np.float32(PACE)), persistent=False)
         self.weights = nn.Parameter(torch.from_numpy(_ridge(whole, rows) / np.float32(PACE)))
         self.bias_weights = nn.Parameter(torch.zeros(whole.shape[1])) if bias else None
 
@@ -107,6 +114,13 @@ class OwnRowDropout:
         """float32 (n_items, 1), 0 for the share that is left to its features."""
         kept = self._generator.random((self._n_items, 1), dtype=np.float32) >= self._share
         return torch.from_numpy(kept.astype(np.float32)).to(self._device)
+
+    def state(self) -> Mapping[str, Any]:
+        """Of its generator."""
+        return self._generator.bit_generator.state
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._generator.bit_generator.state = state
 
 
 def _ridge(features: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,25 +12,33 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
 from recdistill.candidates.mixed import MixedNegatives
+from recdistill.distillation.student import Vectors
+from recdistill.distillation.taught import Taught
+from recdistill.errors import ConfigError
 from recdistill.models.base import valid_ndcg
 from recdistill.models.popularity import log_counts
 from recdistill.models.two_tower_features import FeatureRows, OwnRowDropout, Sides
+from recdistill.models.two_tower_order import PlaceWeights
 from recdistill.models.two_tower_rules import TwoTowerPlan
 from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
 from recdistill.serving.scorers import BagScorer
 from recdistill.tables.codecs import CodedTable, half
 from recdistill.tables.full import FullTables
 from recdistill.tables.tied import TiedTable
-from recdistill.training.bags import bag_sum
+from recdistill.training.bags import bag_sum, weighed_bag_sum
 from recdistill.training.batches import Batch, UserBatches
+from recdistill.training.checkpoint import Kept
 from recdistill.training.device import product_precision, resolve_device
 from recdistill.training.loop import Schedule, train
+from recdistill.training.ordered_batches import OrderedBatches
 from recdistill.training.progress import NullProgress
 from recdistill.training.start import from_log, from_teacher
+from recdistill.training.state import Resumable
 from recdistill.training.teacher import teacher_source
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.distillation.methods import Methods
     from recdistill.knowledge.store import Knowledge
     from recdistill.models.cold_items import ItemMap
     from recdistill.training.progress import Progress
@@ -50,6 +59,7 @@ class Towers(nn.Module):
         tau: float,
         item_side: FeatureRows | None = None,
         user_side: FeatureRows | None = None,
+        ordered: bool = False,
     ) -> None:
         """`items` and `users` are what the rows start as, what the sides say of them included."""
         super().__init__()
@@ -61,6 +71,7 @@ class Towers(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(items)))
         self.tau = tau
         self.item_side, self.user_side = item_side, user_side
+        self.places = PlaceWeights() if ordered else None
 
     def forward(self, batch: Batch, kept: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Users (batch, d) and items (n_items, d) and biases such that logit = user · item + bias.
@@ -70,12 +81,18 @@ class Towers(nn.Module):
         if batch.shown is not None:
             return self._among(batch, batch.shown.items)
         said = None if self.item_side is None else self.item_side.rows()
-        users = bag_sum(self._history(said), batch.bags)
+        users = self._bag(self._history(said), batch)
         if self.users is not None:
             users = users + self.users[batch.users]
             if self.user_side is not None:
                 users = users + self.user_side.rows(batch.users)
         return normalize(users, dim=1) / self.tau, *self._items(said, kept)
+
+    def _bag(self, history: Tensor, batch: Batch) -> Tensor:
+        """(batch, d) sums of history rows, weighed by their places where order counts."""
+        if self.places is None or batch.places is None:
+            return bag_sum(history, batch.bags)
+        return weighed_bag_sum(history, self.places(batch.places), batch.bags)
 
     def _history(self, said: Tensor | None) -> Tensor:
         """Rows of histories: where they are tied, with what features say, whatever is kept of the ranked ones."""
@@ -95,7 +112,7 @@ class Towers(nn.Module):
     def _among(self, batch: Batch, shown: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same of a sample of the items; the gradients of tables are of the rows in it."""
         history, items = self.tables.among(shown)
-        users = bag_sum(history, batch.bags)
+        users = self._bag(history, batch)
         if self.users is not None:
             users = users + embedding(batch.users, self.users, sparse=True)
             if self.user_side is not None:
@@ -123,6 +140,8 @@ class Towers(nn.Module):
         exported = {**self._whole_tables().export(), "item_bias": bias}
         if self.users is not None:
             exported["user_table"] = self.users if self.user_side is None else self.users + self.user_side.rows()
+        if self.places is not None:
+            exported["place_weight"] = self.places.export()
         arrays = {name: value.detach().float().cpu().numpy().copy() for name, value in exported.items()}
         fields = {name: CodedTable.of(array) if array.ndim == 2 else array for name, array in arrays.items()}
         return BagScorer(**fields, normalize=True, history_power=HISTORY_POWER, scale=1.0 / self.tau)  # type: ignore[arg-type]
@@ -145,22 +164,26 @@ def train_two_tower(
     progress: Progress | None,
     name: str,
     sides: Sides | None = None,
+    make: Callable[..., Towers] = Towers,
+    methods: Methods | None = None,
 ) -> Trained:
-    """One training from the start to the last epoch; `sides` are the features that rows are made of, too."""
+    """One training from the start to the last epoch; `sides` are the features that rows are made of, too, and `make` is
+    called as the class of towers is."""
     where = resolve_device(device)
     sides = sides or Sides()
-    towers = _start(plan, log, knowledge, seed, sides).to(where)
+    towers = start_towers(plan, log, knowledge, seed, sides, make).to(where)
     precision = product_precision(where, plan.dim)
     negatives = None
     if plan.negatives is not None:
         draw = np.random.default_rng([seed, 3])
         negatives = MixedNegatives(log.csr(), batch_users=plan.batch_users, sample=plan.negatives, generator=draw)
-    batches = UserBatches(
-        log.csr(), batch_users=plan.batch_users, history_power=HISTORY_POWER, history_dropout=plan.history_dropout,
-        generator=np.random.default_rng([seed, 1]), device=where, negatives=negatives,
+    batches = _batches(
+        plan, log, whole=knowledge is not None, batch_users=plan.batch_users, history_power=HISTORY_POWER,
+        history_dropout=plan.history_dropout, generator=np.random.default_rng([seed, 1]), device=where,
+        negatives=negatives,
     )  # fmt: skip
     teacher, unseen_only = None, False
-    if knowledge is not None and plan.label_share < 1.0:
+    if knowledge is not None and methods is None and plan.label_share < 1.0:
         teacher = teacher_source(knowledge, temperature=plan.temperature, device=where)
         unseen_only = "all_scores" not in knowledge.gives if plan.unseen_only is None else plan.unseen_only
     config = CatalogueConfig(
@@ -168,13 +191,54 @@ def train_two_tower(
         value=False,
     )  # fmt: skip
     loss = CatalogueLoss(config)
+    label_loss = loss if teacher is None else CatalogueLoss(dataclasses.replace(config, label_share=1.0))
+    soft_loss = CatalogueLoss(dataclasses.replace(config, label_share=0.0))
 
     kept = None
     if towers.item_side is not None and plan.feature_dropout > 0:
         kept = OwnRowDropout(log.n_items, plan.feature_dropout, np.random.default_rng([seed, 2]), where)
 
+    def labels_of(batch: Batch, made: Vectors) -> Tensor:
+        if batch.moment is not None:
+            batch = batch.moment
+            made = Vectors(*towers(batch))
+        return loss(*made, batch.positives, weight=_weight(batch, plan))
+
+    taught = None
+    if methods is not None and knowledge is not None:
+        taught = Taught(
+            methods, knowledge, log.csr(), towers, dim=plan.dim, label_share=plan.label_share, epochs=plan.epochs,
+            labels=labels_of,
+            batches=_batches(
+                plan, log, whole=True, batch_users=1, history_power=HISTORY_POWER, history_dropout=0.0,
+                generator=np.random.default_rng(0), device=where,
+            ).of,
+            steps_an_epoch=len(batches),
+            user_weight=plan.user_weight, seed=seed, device=where,
+        )  # fmt: skip
+
+    def in_order(batch: Batch) -> Tensor:
+        """Labels at a moment of the histories; what a teacher says, which knows the whole ones, of these."""
+        moment, total = batch.moment or batch, torch.zeros(())
+        own_rows = None if kept is None else kept()
+        if plan.label_share > 0 and len(moment.users):
+            offset = None if moment.shown is None else moment.shown.offset
+            total = total + plan.label_share * label_loss(*towers(moment, own_rows), moment.positives, offset=offset)
+        if teacher is not None:
+            offset = None if batch.shown is None else batch.shown.offset
+            told = teacher if batch.shown is None or offset is None else teacher.among(batch.shown.items, offset)
+            soft = soft_loss(
+                *towers(batch, own_rows), batch.positives, teacher=told, teacher_users=batch.users, offset=offset
+            )
+            total = total + (1.0 - plan.label_share) * soft
+        return total
+
     def loss_of(batch: Batch) -> Tensor:
+        if plan.order and taught is None:
+            return in_order(batch)
         users, items, bias = towers(batch, None if kept is None else kept())
+        if taught is not None:
+            return taught.loss(batch, Vectors(users, items, bias))
         weight = batch.positives.counts.to(users.dtype).pow(1.0 - plan.user_weight)
         told, offset = teacher, None
         if batch.shown is not None:
@@ -191,17 +255,49 @@ def train_two_tower(
     def scorer() -> BagScorer:
         return dataclasses.replace(towers.scorer(), popularity=popularity)
 
+    def of() -> list[Any]:
+        known = None if knowledge is None else knowledge.sha256()
+        return ["two_tower", dataclasses.asdict(plan), log.sha256(), sides.sha256(), known, seed, str(methods or "")]
+
+    to_keep = Kept(of, {"own_rows": kept, "teacher": teacher if isinstance(teacher, Resumable) else None})
     check = None if valid is None else lambda: valid_ndcg(scorer(), log, valid)
     with (progress or NullProgress()).task(name, total=plan.epochs) as bar:
         by_rows = [] if negatives is None else towers.by_rows()
-        train(towers, batches, loss_of, schedule, bar=bar, check=check, by_rows=by_rows)
+        model = towers if taught is None else nn.ModuleList([towers, taught])
+        train(model, batches, loss_of, schedule, bar=bar, check=check, by_rows=by_rows, kept=to_keep)
     item_map = None
     if towers.item_side is not None and sides.items is not None:
         item_map = towers.item_side.item_map(sides.items.encoder, scale=1.0 / plan.tau)
     return Trained(scorer(), item_map)
 
 
-def _start(plan: TwoTowerPlan, log: Interactions, knowledge: Knowledge | None, seed: int, sides: Sides) -> Towers:
+def _batches(plan: TwoTowerPlan, log: Interactions, *, whole: bool, **more: Any) -> UserBatches:
+    """Of users with all that they used; where order counts, at a moment, and, if asked for, whole as well."""
+    if not plan.order:
+        return UserBatches(log.csr(), **more)
+    places = log.places()
+    if places is None:
+        raise ConfigError(
+            "two_tower: order = true, and the log has no times. Name their column (--columns timestamp=…), or leave "
+            "order out."
+        )
+    if places.max() == 0:
+        raise ConfigError("two_tower: order = true, and nobody has used two items. Leave order out.")
+    return OrderedBatches(log.csr(), places, whole=whole, **more)
+
+
+def _weight(batch: Batch, plan: TwoTowerPlan) -> Tensor:
+    return batch.positives.counts.to(torch.float32).pow(1.0 - plan.user_weight)
+
+
+def start_towers(
+    plan: TwoTowerPlan,
+    log: Interactions,
+    knowledge: Knowledge | None,
+    seed: int,
+    sides: Sides,
+    make: Callable[..., Towers],
+) -> Towers:
     """Users and items from the log's singular vectors; a student's items from its teacher's, where it has vectors."""
     generator = np.random.default_rng(seed)
     if knowledge is not None and "all_scores" in knowledge.gives and not plan.user_id:
@@ -209,8 +305,9 @@ def _start(plan: TwoTowerPlan, log: Interactions, knowledge: Knowledge | None, s
     else:
         start = from_log(log.csr(), plan.dim, generator)
         items, users = start.items, start.users if plan.user_id else None
-    return Towers(
+    return make(
         torch.from_numpy(items), None if users is None else torch.from_numpy(users), tied=plan.tied, tau=plan.tau,
         item_side=None if sides.items is None else FeatureRows(sides.items.matrix, items),
         user_side=None if sides.users is None or users is None else FeatureRows(sides.users.matrix, users, bias=False),
+        ordered=plan.order,
     )  # fmt: skip

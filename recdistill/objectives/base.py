@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from recdistill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recdistill.candidates.base import Candidates
 
 NEEDS = {
     "top_k": "the teacher's best items of every user",
@@ -33,6 +37,22 @@ class Objective(nn.Module):
     """What the knowledge source must give, in the words of `NEEDS`; nothing where labels are enough."""
     config_type: ClassVar[type | None] = None
     """The dataclass of its settings, which it takes as its first argument; None where it has none."""
+    shown: ClassVar[Mapping[str | tuple[str, ...], Candidates]] = {}
+    """Where the lists of its arguments come from in a training; a tuple names arguments that come as pairs, and
+    "candidates" stands for all that is scored. Empty where it reads vectors."""
+    entities: ClassVar[Literal["", "each side", "together"]] = ""
+    """Of one that reads vectors: users and items each with an objective of their own, or in one matrix."""
+    item_users: ClassVar[int] = 0
+    """Users of an item that it is shown on each side of the item's list; 0 where it has no item side."""
+    distinct: ClassVar[bool] = False
+    """Whether an item that stands in several lists must be one candidate."""
+    untrained: ClassVar[str] = "it names no source for its lists"
+    """Of one that a plain training cannot feed: why, and what to do."""
+
+    @property
+    def noise(self) -> int:
+        """Columns of Gumbel noise that it takes for every entity."""
+        return 0
 
     def advance(self, progress: float) -> None:
         """Told before every epoch which share of the training is done, 0 to 1; only a schedule listens."""

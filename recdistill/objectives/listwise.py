@@ -6,10 +6,13 @@ the derivative of a cumulative log-sum-exp is no number where a whole prefix is 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from recdistill.objectives.base import gather_valid, masked_mean, masked_scores, valid_positions, weighted_mean
+from recdistill.objectives.base import gather_valid, masked_mean, valid_positions, weighted_mean
 
 
 def lowest(scores: Tensor) -> float:
@@ -19,8 +22,31 @@ def lowest(scores: Tensor) -> float:
 
 def group_logsumexp(scores: Tensor, valid: Tensor) -> Tensor:
     """log Σ e^s over the valid ones of the last dimension; `lowest` where there is none."""
-    total = masked_scores(scores, valid).logsumexp(-1)
-    return total.masked_fill(~valid.any(-1), lowest(scores))
+    total: Tensor = _GroupLogSumExp.apply(scores, valid)
+    return total
+
+
+class _GroupLogSumExp(torch.autograd.Function):
+    """With its softmax kept for the gradient: over a catalogue a quarter of the time that masking before takes."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, valid: Tensor) -> Tensor:
+        masked = scores.masked_fill(~valid, -torch.inf)
+        best = (
+            masked.amax(-1, keepdim=True) if masked.shape[-1] else masked.new_full((*masked.shape[:-1], 1), -torch.inf)
+        )
+        best = best.masked_fill(best == -torch.inf, 0.0)
+        shares = masked.sub_(best).exp_()
+        total = shares.sum(-1, keepdim=True)
+        found = (total.log() + best).masked_fill(total == 0, lowest(scores))
+        ctx.save_for_backward(shares, total)
+        return found[..., 0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        shares, total = ctx.saved_tensors
+        return shares * (grad[..., None] / total.masked_fill(total == 0, 1.0)), None
 
 
 def order_losses(scores: Tensor, valid: Tensor, below: Tensor) -> Tensor:

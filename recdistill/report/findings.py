@@ -39,7 +39,7 @@ def findings(report: Report) -> list[str]:
     metric = reading.headline_metric(report)
     told = [_nothing_to_learn(report, metric), _gap(report, metric), _against(report, "student", "teacher_svd", metric)]
     told += [_compressed(report, model, metric) for model in reading.entries(report) if model.role == "compressed"]
-    told += [_seen(report, metric), _baseline(report, metric), _one_seed(report)]
+    told += [_seen(report, metric), _new_items(report), _baseline(report, metric), _one_seed(report)]
     return [sentence for sentence in told if sentence]
 
 
@@ -109,6 +109,21 @@ def _seen(report: Report, metric: str) -> str | None:
         f"On people whom training never saw the student reaches {figures.percent(kept)} of its {metric_name(metric)} "
         f"on as many seen people with histories as long ({figures.quality(unseen)} against {figures.quality(seen)})."
     )
+
+
+def _new_items(report: Report) -> str | None:
+    """How well items that training never saw are found by their features, by the smallest role that can."""
+    for name in ("student", "teacher"):
+        model = reading.entry(report, name)
+        found = None if model is None else (model.data.get("groups") or {}).get("cold_items")
+        if found and found["users"]:
+            metric = next(key for key in found if "@" in key)
+            return (
+                f"Of the new items that people wanted, by their features among all {figures.count(found['items'])} new "
+                f"and all known ones, the {name} finds {figures.quality(found[metric])} ({metric_name(metric)}), "
+                f"{figures.factor(found['times_chance'])} what chance would."
+            )
+    return None
 
 
 def _kept(report: Report, teacher: Entry, student: Entry, metric: str) -> str:

@@ -83,6 +83,10 @@ _SOMETIMES = {
         "and many that are seldom taken.",
     ),
     "cold": ("Cold", "Users or items of the test part that never occur in the train part."),
+    "chance": (
+        "Against chance",
+        "How many times as many of the wanted new items are found as a random order of all items would find.",
+    ),
 }
 
 
@@ -101,6 +105,7 @@ def glossary(report: Report) -> list[tuple[str, str]]:
         "rbo": bool(report["agreement"]),
         "popularity": groups,
         "cold": groups,
+        "chance": any((model.get("groups") or {}).get("cold_items") for model in models.values()),
     }
     return words + [_SOMETIMES[word] for word, here in used.items() if here]
 

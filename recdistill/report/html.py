@@ -48,6 +48,7 @@ def _page(report: Report) -> dict[str, Any]:
         "frontiers": _frontiers(models, first),
         "groups": _groups(models, [first, *([second] if second else [])]),
         "cold": _cold(models),
+        "new_items": _new_items(models),
         "examples": _examples(report),
         "group_note": charts.group_note,
         "differences": _differences(report, models, first),
@@ -137,6 +138,16 @@ def _cold(models: list[Entry]) -> dict[str, Any] | None:
         return None
     row = having[0].data["groups"]["cold"]
     return {"models": having, "row": row, "metrics": [key for key in row if "@" in key]}
+
+
+def _new_items(models: list[Entry]) -> dict[str, Any] | None:
+    """Models that rank what training never saw, by features; `row` says what is wanted, the same of all of them."""
+    having = [m for m in models if (m.data.get("groups") or {}).get("cold_items")]
+    if not having:
+        return None
+    row = having[0].data["groups"]["cold_items"]
+    metric = next(key for key in row if "@" in key)
+    return {"models": having, "row": row, "metric": metric, "with_new": list(row["with_new"])}
 
 
 def _examples(report: Report) -> list[dict[str, Any]]:

@@ -70,7 +70,7 @@ def assemble(
             "items": split.train.n_items,
             "rows": split.train.n_rows,
             "sha256": data.result["log_sha256"],
-            "notes": data.result["notes"],
+            "notes": [*data.result["notes"], *_features_notes(models)],
         },
         "protocol": {
             "split": split.name,
@@ -105,6 +105,7 @@ def _entry(
     by_seed = [{name: tests[seed].metrics[name] for name in metrics} for seed in seeds]
     first = model.steps[0]
     cost = workshop.footprint(first, part).result
+    cold = workshop.cold_items(first, part)
     seconds = {"fit": None, "extract": None, "distill": None, "compress": None, "evaluate": done[0].seconds}
     seconds[model.phase] = first.seconds
     if model.extracts:
@@ -128,7 +129,7 @@ def _entry(
         "seconds": seconds,
         "queries_per_second": cost["queries_per_second"],
         "latency_ms": cost["latency_ms"],
-        "groups": groups(tests[0], part.split),
+        "groups": groups(tests[0], part.split) | ({} if cold is None else {"cold_items": cold}),
         "artifact": None,
     }
 
@@ -174,6 +175,11 @@ def _examples(split: Split, tests: Mapping[str, Mapping[int, Evaluation]]) -> li
     features = split.train.item_features
     titles = None if features is None else features.titles(split.train.items)
     return examples(split, {name: tests[name][0] for name in ("teacher", "student")}, titles)
+
+
+def _features_notes(models: Mapping[str, Trained]) -> list[str]:
+    """What models made of side features, and what they left out, each once."""
+    return list(dict.fromkeys(note for model in models.values() for note in model.steps[0].result.get("notes", ())))
 
 
 def _protocol_notes(split: Split, part: Part) -> list[str]:
@@ -245,6 +251,7 @@ def publish(workshop: Workshop, models: Mapping[str, Trained], report: dict[str,
             settings=found.config["settings"],
             titles=found.titles,
             features=found.config.get("features"),
+            item_map=found.item_map,
         )
         entry["artifact"] = f"artifacts/{name}"
     run.publish(models["teacher"].extracts[0].folder / "knowledge", "knowledge")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recdistill import files
 from recdistill.data import filters, readers, splits
 from recdistill.data.formats.registry import open_source
+from recdistill.data.vocab import Vocab
 from recdistill.errors import ConfigError, DataError
 from recdistill.registry import nearest
 
@@ -58,7 +60,16 @@ def read_log(data: DataConfig, filter: FilterConfig) -> Log:
         parts = {"train": log} | {part: _read(data, named[part], None) for part in ("valid", "test") if part in named}
         log = splits.concatenate(parts)
     log = with_tables(log, items=data.items, users=data.users, columns=_columns(data))
-    return filters.apply(log, filter.settings())
+    return _without_filtered(log, filters.apply(log, filter.settings()))
+
+
+def _without_filtered(log: Log, left: Log) -> Log:
+    """What is `left` of the log, without what is known of items that a filter took: they are no new items."""
+    if log.item_features is None or left is log:
+        return left
+    ids = log.item_features.ids.ids()
+    stay = (log.items.rows(ids) < 0) | (left.items.rows(ids) >= 0)
+    return left if stay.all() else replace(left, item_features=log.item_features.of(Vocab(ids[stay])))
 
 
 def with_tables(log: Log, *, items: str | None, users: str | None, columns: Mapping[str, str]) -> Log:

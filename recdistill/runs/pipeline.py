@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from recdistill.training.progress import Progress
 
 DEFAULT_K = (10, 20)
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 METRIC_NAMES = ("recall", "ndcg", "precision", "hit", "mrr", "map")
 SEEDLESS = frozenset({"ease", "popularity"})
 """Models that a seed does not change: fitted once, reported for every seed."""
@@ -67,6 +67,7 @@ def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None)
         workshop = Workshop(folder, config.device, progress or NullProgress())
         split, data = workshop.encode(config)
         metrics, cut = _metrics(config, split)
+        _check_features(config, split)
         plan = _plan(folder, config, split, data, cut)
         for line in (*data.result["notes"], *split.notes, *(f"cut: {what}" for what in plan.cut)):
             workshop.progress.say(f"- {line}")
@@ -91,6 +92,16 @@ def _plan(run: Run, config: RunConfig, split: Split, data: Done, cut: list[str])
         lambda _: make_plan(config, split, cut).as_mapping(),
     )
     return Plan(**done.result)
+
+
+def _check_features(config: RunConfig, split: Split) -> None:
+    """Refuses, before anything is trained, features that a model is to learn from and cannot."""
+    from recdistill.models.two_tower_features import Sides
+
+    for role in ("teacher", "student"):
+        _, settings = config.model(role)
+        items, users = (bool(settings.get(f"{of}_features")) for of in ("item", "user"))
+        Sides.of(split.train, items=items, users=users)
 
 
 def _metrics(config: RunConfig, split: Split) -> tuple[tuple[str, ...], list[str]]:
@@ -120,6 +131,8 @@ def _choose(workshop: Workshop, config: RunConfig, plan: Plan, part: Part) -> tu
     knowledge = workshop.extract(found["teacher"].step, part, config.distil, None)
     _, student = config.model("student")
     student = plan.student_settings(student)
+    if found["teacher"].step.result.get("ordered"):
+        student.setdefault("order", True)  # of both students: what a teacher knows of order is nothing to a set
     found["student"] = chosen("student", "two_tower", student, workshop.distil(knowledge, student, part, 0))
     found["student_alone"] = chosen("alone", "two_tower", student, workshop.fit("alone", "two_tower", student, part, 0))
     for name in plan.baselines(config):

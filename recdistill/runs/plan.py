@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recdistill.errors import ConfigError
 from recdistill.models.ensemble import Ensemble
 from recdistill.models.registry import MODELS
+from recdistill.models.reranked import Reranked
 from recdistill.models.two_tower import TwoTower
-from recdistill.models.two_tower_rules import CANDIDATES, LogFacts, TwoTowerPlan
+from recdistill.models.two_tower_rules import CANDIDATES, LogFacts, TwoTowerPlan, candidates
 from recdistill.models.two_tower_rules import plan as two_tower_plan
 from recdistill.runs.config import RunConfig, parse_size
 
@@ -89,6 +90,8 @@ class Plan:
         if "two_tower" not in members:
             return settings
         tower = self._shortened({**members["two_tower"], **({"dim": self.teacher_dim} if self.teacher_dim else {})})
+        if kind == "reranked":
+            return {**settings, "base_settings": tower}
         return tower if kind == "two_tower" else {**settings, "member_settings": {**members, "two_tower": tower}}
 
     def student_settings(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +144,7 @@ def _fit_memory(plan: Plan, config: RunConfig, log: LogFacts) -> None:
     tower = members["two_tower"]
     wanted = dim = TwoTower(**tower).config.dim
     left = plan.memory_bytes - need
-    while dim > 16 and two_tower_bytes(log, _resolved({**tower, "dim": dim}, log)) > left:
+    while dim > 16 and max(two_tower_bytes(log, one) for one in _tried({**tower, "dim": dim}, log)) > left:
         dim //= 2
     if dim != wanted:
         plan.teacher_dim = dim
@@ -178,7 +181,10 @@ def _expected(plan: Plan, config: RunConfig, split: Split, log: LogFacts) -> flo
     teacher_dim, seconds = 0, 0.0
     if tower is not None:
         dim = plan.teacher_dim or TwoTower(**tower).config.dim
-        seconds += rounds * two_tower_seconds(log, _resolved({**tower, "dim": dim}, log))
+        tried = [two_tower_seconds(log, one) for one in _tried({**tower, "dim": dim}, log)]
+        seconds += sum(tried) + (rounds - 1) * max(tried)
+        if kind == "reranked":  # the base from which the network learns
+            seconds += rounds * max(tried)
         teacher_dim = dim if kind == "two_tower" else 0  # others teach by their lists
     alone = two_tower_seconds(log, _resolved(student, log))
     distilled = two_tower_seconds(log, _resolved(student, log, distilled=True), teacher_dim=teacher_dim or 1)
@@ -191,8 +197,18 @@ def _resolved(settings: dict[str, Any], log: LogFacts, *, distilled: bool = Fals
     return two_tower_plan(TwoTower(**settings).config, log, distilled=distilled)
 
 
+def _tried(settings: dict[str, Any], log: LogFacts) -> list[TwoTowerPlan]:
+    """What a teacher is trained with to choose between, each resolved."""
+    config = TwoTower(**settings).config
+    return [two_tower_plan(replace(config, **changes), log, distilled=False) for changes in candidates(config, log)]
+
+
 def _members(kind: str, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every model that is fitted for a teacher of this kind, with its settings: itself, or an ensemble's members."""
+    """Every model that is fitted for a teacher of this kind, with its settings: itself, an ensemble's members, or what
+    retrieves where the teacher ranks that again."""
+    if kind == "reranked":
+        two_stages = Reranked(**settings).config
+        return {two_stages.base: dict(two_stages.base_settings)}
     if kind != "ensemble":
         return {kind: settings}
     config = Ensemble(**settings).config

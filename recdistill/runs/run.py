@@ -14,6 +14,10 @@ from typing import Any
 
 from recdistill import files
 from recdistill.errors import ArtifactError, ConfigError
+from recdistill.training.checkpoint import Checkpoints
+
+CHECKPOINTS = "checkpoints"
+"""Where steps keep what they have trained so far; there is none once the run is done."""
 
 Build = Callable[[Path], dict[str, Any] | None]
 
@@ -58,12 +62,14 @@ class Run:
                 for left in self.folder.glob(pattern):
                     shutil.rmtree(left, ignore_errors=True)
             yield self
+            shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
 
     def step(self, name: str, version: int, inputs: dict[str, Any], build: Build) -> Done:
         """Files made by `build(folder)` from `inputs`; taken from the folder when they are there already.
 
         `inputs` is all that the result depends on: keys of earlier steps, settings, the seed. `version` is raised
-        by hand when the step's result changes. What `build` returns is kept in `step.json`.
+        by hand when the step's result changes. What `build` returns is kept in `step.json`. Trainings in it go on where
+        a killed run left them.
         """
         key = files.fingerprint({"step": name, "version": version, "inputs": inputs})[:16]
         folder = self.folder / "steps" / name / key
@@ -71,9 +77,10 @@ class Run:
             record = files.read_json(folder / "step.json", "a step's folder")
             self.note(step=name, key=key, reused=True)
             return Done(folder, key, record["result"], record["seconds"], reused=True)
-        self.note(step=name, key=key, started=True)
+        checkpoints = Checkpoints(self.folder / CHECKPOINTS / f"{name}-{key}")
+        self.note(step=name, key=key, started=True, **({"goes_on": True} if checkpoints.found else {}))
         start = time.perf_counter()
-        with files.whole_folder(folder) as temporary:
+        with checkpoints, files.whole_folder(folder) as temporary:
             result = build(temporary) or {}
             seconds = time.perf_counter() - start
             record = {"step": name, "version": version, "inputs": inputs, "result": result, "seconds": seconds}

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from recdistill import files
 from recdistill.artifact import load as load_artifact
+from recdistill.artifact.layout import ITEM_MAP
 from recdistill.compression.convert import compress
 from recdistill.data import splits
+from recdistill.data.widened import new_items, widened
+from recdistill.evaluation.cold_items import cold_items
 from recdistill.evaluation.evaluator import evaluate_scorer
 from recdistill.evaluation.footprint import footprint
 from recdistill.knowledge.extract import fit_temperature
@@ -31,15 +34,16 @@ if TYPE_CHECKING:
     from recdistill.training.progress import Progress
 
 VERSIONS = {
-    "data": 2,
-    "teacher": 4,
+    "data": 3,
+    "teacher": 5,
     "baseline": 3,
     "knowledge": 1,
-    "student": 3,
-    "alone": 3,
+    "student": 4,
+    "alone": 4,
     "teacher_svd": 3,
     "compress": 2,
     "evaluate": 1,
+    "cold_items": 1,
     "footprint": 1,
 }
 FOOTPRINT_SECONDS = 1.5
@@ -193,6 +197,20 @@ class Workshop:
         inputs = {"model": model.key, "part": part.key, "metrics": list(metrics), "on": on}
         return self.run.step("evaluate", VERSIONS["evaluate"], inputs, build)
 
+    def cold_items(self, model: Done, part: Part) -> dict[str, Any] | None:
+        """How test rows of items that train never saw are ranked by their features; None where the model has not
+        learned from features, or the table of items, which alone decides what is added, has no new one."""
+        new = new_items(part.split.train) if (model.folder / "artifact" / ITEM_MAP).is_file() else None
+        if new is None:
+            return None
+
+        def build(_folder: Path) -> dict[str, Any]:
+            wide = FittedRanker.load(model.folder / "artifact").extended(new)
+            return cold_items(wide.scorer, widened(part.split, wide.train_vocab.items), part.split.train.n_items)
+
+        inputs = {"model": model.key, "part": part.key}
+        return self.run.step("cold_items", VERSIONS["cold_items"], inputs, build).result
+
     def footprint(self, model: Done, part: Part) -> Done:
         """Bytes, speed and latency of a model on this machine, once."""
 
@@ -208,13 +226,22 @@ class Workshop:
         held = part.split.valid
         valid = None if held is None else valid_ndcg(model.scorer, part.split.train, held)
         model.save(folder / "artifact", name=name)
-        return {"chosen": model.chosen, "valid": valid}
+        result = {"chosen": model.chosen, "valid": valid}
+        notes = list(getattr(model, "notes", ()))
+        return result | ({"notes": notes} if notes else {}) | ({"ordered": True} if model.scorer.ordered else {})
 
 
 def _without_paths(split: Split, named: Mapping[str, str]) -> Split:
     """Files by their names: where a person keeps them is nobody's business in a report or an artifact."""
     source = _named((split.train.source,), named)[0]
-    train = replace(split.train, source=source, notes=_named(split.train.notes, named))
+    sides: dict[str, Any] = {}
+    for side in ("item_features", "user_features"):
+        features = getattr(split.train, side)
+        if features is not None:
+            sides[side] = replace(
+                features, source=_named((features.source,), named)[0], notes=_named(features.notes, named)
+            )
+    train = replace(split.train, source=source, notes=_named(split.train.notes, named), **sides)
     return replace(split, train=train, notes=_named(split.notes, named))
 
 

@@ -64,13 +64,15 @@ class Whole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneOf:
-    default: str
-    values: tuple[str, ...]
+    default: str | bool
+    values: tuple[str | bool, ...]
 
-    def suggest(self, trial: Trial, name: str) -> str:
-        return trial.suggest_categorical(name, self.values)
+    def suggest(self, trial: Trial, name: str) -> str | bool:
+        value = trial.suggest_categorical(name, self.values)
+        assert isinstance(value, str | bool)
+        return value
 
-    def carried(self, value: str, whole: str) -> str:
+    def carried(self, value: str | bool, whole: str | bool) -> str | bool:
         return value
 
 

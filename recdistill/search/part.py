@@ -72,12 +72,6 @@ def _of_some_users(part: SearchPart, users: int, generator: np.random.Generator)
     )
     strangers = (valid.user_rows < 0) & (generator.random(len(valid)) < users / train.n_users)
     kept = np.flatnonzero((places[valid.user_rows] >= 0) | strangers)
-    held = HeldOut(
-        valid.user_ids[kept],
-        places[valid.user_rows[kept]],
-        valid.relevant[kept],
-        valid.relevant_count[kept],
-        None if valid.history is None else valid.history[kept],
-    )
+    held = replace(valid.take(kept), user_rows=places[valid.user_rows[kept]])
     note = f"searched on a seeded {users:,} of {train.n_users:,} users ({sampled.n_rows:,} of {train.n_rows:,} rows)"
     return SearchPart(sampled, held, part.whole, (*part.notes, note))

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recdistill.errors import ConfigError
-from recdistill.models import als, ease, embedding_rules, graph_filter
+from recdistill.models import als, ease, embedding_rules, graph_filter, self_attention_rules
 from recdistill.models.lightgcn import LightGCNConfig
 from recdistill.models.matrix_factorisation import MatrixFactorisationConfig
 from recdistill.models.registry import MODELS
+from recdistill.models.self_attention import SelfAttentionConfig
 from recdistill.models.two_tower import TwoTowerConfig
 from recdistill.models.two_tower_rules import LogFacts, candidates, plan
 from recdistill.registry import Registry, nearest
@@ -75,8 +76,11 @@ def two_tower(config: TwoTowerConfig, train: Interactions) -> Searched:
         "user_weight": Real(default=rule.user_weight, low=0.0, high=1.0),
         "table": OneOf(default="tied" if rule.tied else "full", values=("tied", "full")),
     }
+    if facts.timed and config.order is None:
+        parameters["order"] = OneOf(default=rule.order, values=(False, True))
+    starts = [{**choice, "table": "full"} if choice.get("order") else choice for choice in tried[1:]]
     own_choice = {} if config.user_id else {"trials": 1}
-    return Searched(parameters=parameters, candidates=tuple(tried[1:]), fixed=own_choice)
+    return Searched(parameters=parameters, candidates=tuple(starts), fixed=own_choice)
 
 
 def ease_space(config: ease.EASEConfig, train: Interactions) -> Searched:
@@ -136,8 +140,23 @@ def gf_cf_space(config: graph_filter.GraphFilterConfig, train: Interactions) -> 
     )
 
 
+def self_attention_space(config: SelfAttentionConfig, train: Interactions) -> Searched:
+    rule = self_attention_rules.plan(config, train)
+    return Searched(
+        parameters={
+            "learning_rate": around(rule.learning_rate, 4.0),
+            "epochs": around_whole(rule.epochs, 2.0, relative=True),
+            "dropout": Real(default=rule.dropout, low=0.0, high=0.7),
+            "tau": around(rule.tau, 3.0),
+            "layers": Whole(default=rule.layers, low=1, high=max(4, rule.layers)),
+        }
+    )
+
+
 SPACES.register("two_tower", two_tower)
+SPACES.register("deep_tower", two_tower)  # its network follows the tables' learning rate
 SPACES.register("mf", embedding_space)
+SPACES.register("self_attention", self_attention_space)
 SPACES.register("lightgcn", embedding_space)
 SPACES.register("gf_cf", gf_cf_space)
 SPACES.register("ease", ease_space)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ class BagScorer(Scorer):
 
     form: ClassVar[str] = "bag"
     table_fields: ClassVar[tuple[str, ...]] = ("item_table", "history_table", "user_table")
-    array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "popularity")
+    array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "popularity", "place_weight")
 
     item_table: CodedTable | None = None
     """V; None where the bias alone ranks."""
@@ -34,6 +34,9 @@ class BagScorer(Scorer):
     history_weight: np.ndarray | None = None
     item_bias: np.ndarray | None = None
     popularity: np.ndarray | None = None
+    place_weight: np.ndarray | None = None
+    """(places,) what an item of a history counts by its place from the end; the last stands for all before it. Where
+    places are not known all count the same."""
     normalize: bool = False
     """Whether u is brought to length 1."""
     history_power: float = 0.0
@@ -52,7 +55,10 @@ class BagScorer(Scorer):
         if self.user_table is not None:
             check_shape("user_table", self.user_table.shape, (len(self.user_table), dimension))
         for name, array in self._arrays().items():
-            check_shape(name, array.shape, (n_items,))
+            if name != "place_weight":
+                check_shape(name, array.shape, (n_items,))
+        if self.place_weight is not None and (self.place_weight.ndim != 1 or not len(self.place_weight)):
+            raise DataError(f"place_weight has the shape {self.place_weight.shape}; it needs a number for each place.")
 
     @property
     def n_items(self) -> int:
@@ -68,12 +74,16 @@ class BagScorer(Scorer):
     def dimension(self) -> int:
         return 0 if self.item_table is None else self.item_table.shape[1]
 
+    @property
+    def ordered(self) -> bool:
+        return self.place_weight is not None
+
     def user_vectors(self, histories: Histories, user_rows: np.ndarray | None = None) -> np.ndarray:
         """(batch, dimension) float32; the same bits for a user whatever the batch."""
         bags = self.item_table if self.history_table is None else self.history_table
         if bags is None:
             return np.zeros((len(histories), 0), np.float32)
-        users = bag_sums(bags, self.history_weight, histories, self._bags)
+        users = bag_sums(bags, self.history_weight, self._placed(histories), self._bags)
         if self.history_power:
             users /= self._divisors(histories)[:, None]
         if self.user_table is not None and user_rows is not None:
@@ -115,8 +125,9 @@ class BagScorer(Scorer):
         target = self.item_table.rows(np.array([item]))[0].astype(np.float64) * self.scale
         own = None if self.history_weight is None else self.history_weight[history.items]
         parts = weighted(bags.rows(history.items), own).astype(np.float64)
-        if history.weights is not None:
-            parts *= history.weights[:, None]
+        placed = self._placed(history)
+        if placed.weights is not None:
+            parts *= placed.weights[:, None]
         if self.history_power:
             parts /= self._divisors(history)[0]
         user = np.zeros(self.dimension)
@@ -125,6 +136,14 @@ class BagScorer(Scorer):
         length = float(np.linalg.norm(parts.sum(axis=0) + user)) if self.normalize else 1.0
         target /= length or 1.0
         return parts @ target, float(user @ target), bias
+
+    def _placed(self, histories: Histories) -> Histories:
+        """Weighed by place, where both weights and places are known."""
+        if self.place_weight is None or histories.places is None:
+            return histories
+        by_place = self.place_weight.astype(np.float32)[np.minimum(histories.places, len(self.place_weight) - 1)]
+        own = by_place if histories.weights is None else by_place * histories.weights
+        return replace(histories, weights=own)
 
     @cached_property
     def _bags(self) -> np.ndarray | None:

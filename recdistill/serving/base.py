@@ -41,6 +41,11 @@ class Scorer(ABC):
     def dimension(self) -> int: ...
 
     @property
+    def ordered(self) -> bool:
+        """Whether scores depend on the order of a history; who asks then gives `Histories` with places."""
+        return False
+
+    @property
     def item_bias(self) -> np.ndarray | None:
         """(n_items,) what is added to every score of an item, where there is such."""
         return None

@@ -70,6 +70,10 @@ class EnsembleScorer(Scorer):
         return False
 
     @property
+    def ordered(self) -> bool:
+        return any(member.ordered for member in self.members)
+
+    @property
     def dimension(self) -> int:
         return self.members[0].dimension
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,8 @@ class Histories:
     """int64 or int32 item rows"""
     weights: np.ndarray | None = None
     """float32, how much each item counts; 1 where there are none"""
+    places: np.ndarray | None = None
+    """int32, the place of each item from the end of its user's own order: 0 is the most recent; None: not known"""
 
     def __post_init__(self) -> None:
         steps = np.diff(self.indptr)
@@ -34,45 +36,63 @@ class Histories:
             raise DataError(f"histories: indptr must rise from 0 to {len(self.items)}, the number of items.")
         if len(self.items) and self.items.min() < 0:
             raise DataError(f"histories: item rows start at 0, found {self.items.min()}. Drop unknown items first.")
+        for name, column in (("weights", self.weights), ("places", self.places)):
+            if column is not None and len(column) != len(self.items):
+                raise DataError(f"histories: {len(column)} {name} for {len(self.items)} items; give one for each.")
 
     @classmethod
     def from_csr(cls, matrix: Any) -> Histories:
-        """From a scipy CSR matrix (batch, n_items); its values are not looked at."""
+        """From a scipy CSR matrix (batch, n_items); its values are not looked at, and no order is known."""
         if not matrix.has_sorted_indices:
             matrix = matrix.sorted_indices()
         return cls(matrix.indptr.astype(np.int64), matrix.indices)
 
     @classmethod
     def from_lists(cls, lists: Sequence[Iterable[int]]) -> Histories:
-        """From one list of item rows per user, in any order; a repeated item counts once."""
+        """From one list of item rows per user, the oldest first; a repeated item counts once, where it came last."""
         rows = [np.asarray(items if isinstance(items, np.ndarray) else list(items), np.int64) for items in lists]
         users = np.repeat(np.arange(len(rows)), [len(items) for items in rows])
-        return cls.from_pairs(users, np.concatenate(rows) if rows else np.zeros(0, np.int64), len(rows))
+        flat = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        return cls.from_pairs(users, flat, len(rows), ordered=True)
 
     @classmethod
     def from_pairs(
-        cls, users: np.ndarray, items: np.ndarray, batch: int, weights: np.ndarray | None = None
+        cls,
+        users: np.ndarray,
+        items: np.ndarray,
+        batch: int,
+        weights: np.ndarray | None = None,
+        *,
+        ordered: bool = False,
     ) -> Histories:
-        """From pairs of a user's position in the batch and an item row, in any order; a repeated pair counts once, with
-        the last of its weights."""
+        """From pairs of a user's position in the batch and an item row; a repeated pair counts once, with the last of
+        its weights. `ordered`: each user's pairs come the oldest first, which gives every item its place."""
         if not len(users):
-            return cls(np.zeros(batch + 1, np.int64), np.zeros(0, np.int64), weights)
+            none = np.zeros(0, np.int32) if ordered else None
+            return cls(np.zeros(batch + 1, np.int64), np.zeros(0, np.int64), weights, none)
         if items.min() < 0:
             raise DataError(f"histories: item rows start at 0, found {items.min()}. Drop unknown items first.")
         above = int(items.max()) + 1
         keys = users.astype(np.int64) * above + items
-        order = None if weights is None else np.argsort(keys, kind="stable")
+        order = None if weights is None and not ordered else np.argsort(keys, kind="stable")
         keys = np.sort(keys) if order is None else keys[order]
         kept = np.ones(len(keys), bool)
         kept[:-1] = keys[1:] != keys[:-1]
         users, items = np.divmod(keys[kept], above)
         indptr = np.zeros(batch + 1, np.int64)
         np.cumsum(np.bincount(users, minlength=batch), out=indptr[1:])
-        return cls(indptr, items, None if weights is None else weights[order][kept].astype(np.float32))
+        last = None if order is None else order[kept]
+        return cls(
+            indptr,
+            items,
+            None if weights is None else weights[last].astype(np.float32),
+            places_from_end(indptr, last) if ordered and last is not None else None,
+        )
 
     @classmethod
     def empty(cls, batch: int) -> Histories:
-        return cls(np.zeros(batch + 1, np.int64), np.zeros(0, np.int64))
+        """Of people who did nothing; their order is known."""
+        return cls(np.zeros(batch + 1, np.int64), np.zeros(0, np.int64), None, np.zeros(0, np.int32))
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -83,16 +103,24 @@ class Histories:
             start, stop, step = index.indices(len(self))
             if step == 1:
                 indptr = self.indptr[start : max(start, stop) + 1]
-                part = slice(indptr[0], indptr[-1])
-                weights = None if self.weights is None else self.weights[part]
-                return Histories(indptr - indptr[0], self.items[part], weights)
+                return self._at(slice(indptr[0], indptr[-1]), indptr - indptr[0])
         chosen = np.arange(len(self))[index]
         lengths = self.lengths[chosen]
         indptr = np.zeros(len(chosen) + 1, np.int64)
         np.cumsum(lengths, out=indptr[1:])
         within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], lengths)
-        places = np.repeat(self.indptr[:-1][chosen], lengths) + within
-        return Histories(indptr, self.items[places], None if self.weights is None else self.weights[places])
+        return self._at(np.repeat(self.indptr[:-1][chosen], lengths) + within, indptr)
+
+    def where(self, kept: np.ndarray) -> Histories:
+        """With the items that a mask (items,) keeps; their order stays, and places are counted anew."""
+        indptr = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(np.bincount(self.users[kept], minlength=len(self)), out=indptr[1:])
+        left = self._at(kept, indptr)
+        return left if left.places is None else replace(left, places=places_from_end(indptr, -left.places))
+
+    def _at(self, entries: slice | np.ndarray, indptr: np.ndarray) -> Histories:
+        weights, places = (None if column is None else column[entries] for column in (self.weights, self.places))
+        return Histories(indptr, self.items[entries], weights, places)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -109,6 +137,16 @@ class Histories:
     def users(self) -> np.ndarray:
         """The user's position in the batch, once per item: with `items` the coordinates of every entry."""
         return np.repeat(np.arange(len(self)), self.lengths)
+
+
+def places_from_end(indptr: np.ndarray, when: np.ndarray) -> np.ndarray:
+    """int32 (entries,): each entry's place from the end of its own row, in CSR layout, by `when`: distinct integers
+    within a row that rise with time."""
+    lengths = np.diff(indptr)
+    order = np.lexsort((when, np.repeat(np.arange(len(lengths)), lengths)))
+    places = np.empty(len(when), np.int32)
+    places[order] = np.repeat(indptr[1:] - 1, lengths) - np.arange(len(when))
+    return places
 
 
 def bag_sums(

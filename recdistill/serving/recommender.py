@@ -64,19 +64,21 @@ class Recommender:
         users: Vocab | None = None,
         titles: artifact.Titles | None = None,
         retriever: Retriever | None = None,
+        origin: artifact.Artifact | None = None,
     ) -> None:
         """A `retriever` over the scorer's items finds them; its answers are scored and ordered exactly. Without one the
-        whole catalogue is looked at."""
+        whole catalogue is looked at. `origin` is asked what the model has learned from features."""
         if retriever is not None and retriever.kind == FLAT and len(retriever) == len(items):
             retriever = None  # it would look at the whole catalogue, too
         self.scorer, self.items, self.users, self._titles, self.retriever = scorer, items, users, titles, retriever
+        self._origin = origin
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = True) -> Recommender:
         """From an artifact, with the index that it may hold; `verify=False` skips the checksums. Raises ArtifactError
         for anything but a whole one."""
         found = artifact.load(folder, verify=verify)
-        return cls(found.scorer, found.items, found.users, found.titles, found.retriever)
+        return cls(found.scorer, found.items, found.users, found.titles, found.retriever, found)
 
     @overload
     def recommend(
@@ -104,6 +106,7 @@ class Recommender:
     ) -> list[Any]:
         """Item ids, best first, none from the history or `exclude`; fewer than k only where fewer are left.
 
+        A history is given the oldest item first, which matters to models that look at the order (`scorer.ordered`).
         An entry that is no id may be an item's exact title, where no other item has it. `user` matters to models with a
         user table alone. `only` are the items that may come, best prepared by `filter`. `weights` say how much each
         item of the history counts, 0 or more; of a repeated item the last does.
@@ -205,10 +208,10 @@ class Recommender:
         return rows, scores
 
     def recommend_rows_of_one(self, rows: np.ndarray, k: int = 10, *, user_row: int = -1) -> np.ndarray:
-        """Item rows int64, best first, for one history of rows, sorted and distinct; none of them comes back. The door
-        for programs that keep rows: nothing is checked but k."""
-        if self._single is None or not len(rows):
-            history = Histories(np.array([0, len(rows)]), rows)
+        """Item rows int64, best first, for one history of rows, sorted and distinct, or, where `scorer.ordered`, the
+        oldest first; none of them comes back. The door for programs that keep rows: nothing is checked but k."""
+        if self._single is None or not len(rows) or self._ordered:
+            history = Histories.from_lists([rows]) if self._ordered else Histories(np.array([0, len(rows)]), rows)
             found = self.recommend_rows(history, k, user_rows=np.array([user_row]), exclude=history)[0][0]
             return found[found >= 0]
         check_k(k, len(self.items))
@@ -274,7 +277,30 @@ class Recommender:
         if titles is not None or self._titles is not None:
             old = [None] * len(self.items) if self._titles is None else self._titles
             called = artifact.Titles.of([*old, *([None] * len(new) if titles is None else titles)])
-        return Recommender(with_vectors(self.scorer, vectors, bias), items, self.users, called)
+        return Recommender(with_vectors(self.scorer, vectors, bias), items, self.users, called, None, self._origin)
+
+    def with_features(self, items: Any, *, margin: float = 0.0) -> Recommender:
+        """A recommender that knows the new ones of `items`, too, by their features alone: a path, a frame or whatever
+        else `read_features` takes; those that it has keep what was learned of them. `margin` is how far new items stand
+        back. Raises ConfigError where the model has not learned from features, DataError where no item is new."""
+        from recdistill.features import Features, read_features
+        from recdistill.models.cold_items import cold_items
+
+        item_map = None if self._origin is None else self._origin.item_map
+        if item_map is None:
+            raise ConfigError(
+                "with_features: this model has not learned from features. Train it with item_features = true, or give "
+                "vectors: with_items."
+            )
+        features = items if isinstance(items, Features) else read_features(items)
+        learned = item_map.encoder.columns
+        if not set(learned) & set(features.columns):
+            raise DataError(
+                f"{features.source}: has none of the columns that the model learned from, {list(learned)}; found "
+                f"{list(features.columns)}. Name one as it was."
+            )
+        new = cold_items(item_map, self.items, features, margin=margin)
+        return self.with_items(new.ids, new.vectors, bias=new.bias, titles=features.titles(Vocab(new.ids)))
 
     def unknown(self, item_ids: Iterable[Any]) -> list[Any]:
         """Those of the ids (or titles) that are not in the catalogue."""
@@ -310,7 +336,8 @@ class Recommender:
         rows = self.items.rows_of_known(history)
         if rows is None or not len(rows):
             return None
-        hidden = rows = distinct(rows, single.n_items)
+        given, rows = rows, distinct(rows, single.n_items)
+        hidden = rows
         if type(exclude) is not tuple or exclude:
             more = self.items.rows_of_known(exclude) if isinstance(exclude, PLAIN) else None
             if more is None:
@@ -321,11 +348,19 @@ class Recommender:
             user_row = -1 if self.users is None else int(self.users.rows([user])[0])
             if user_row < 0:
                 return None
-        query = self.scorer.query_of(rows, user_row)
+        query = self._query_in_order(given, user_row) if self._ordered else self.scorer.query_of(rows, user_row)
         if with_scores:
             return self._answer(*single.best(query, k, hidden, penalty=penalty), with_scores=True)
         ids: list[Any] = self.items.ids().take(single.best_items(query, k, hidden, penalty)).tolist()
         return ids
+
+    def _query_in_order(self, rows: np.ndarray, user_row: int) -> np.ndarray:
+        history = Histories.from_pairs(np.zeros(len(rows), np.int64), rows, 1, ordered=True)
+        return self.scorer.queries(history, np.array([user_row]))[0]
+
+    @cached_property
+    def _ordered(self) -> bool:
+        return self.scorer.ordered
 
     @cached_property
     def _single(self) -> Single | None:
@@ -386,7 +421,7 @@ class Recommender:
         kept = rows >= 0
         if not kept.all():
             users, rows = users[kept], rows[kept]
-        return Histories.from_pairs(users, rows, len(lists))
+        return Histories.from_pairs(users, rows, len(lists), ordered=self.scorer.ordered)
 
     def _weighted(self, lists: Sequence[list[Any]], weights: Sequence[Iterable[float]]) -> Histories:
         """Of items that count: those with a weight above 0."""
@@ -404,12 +439,11 @@ class Recommender:
         rows = self._known_rows(list(chain.from_iterable(lists)), "history", "skip")
         users = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
         known = rows >= 0
-        all_of_them = Histories.from_pairs(users[known], rows[known], len(lists), values[known].astype(np.float32))
-        assert all_of_them.weights is not None
-        kept = all_of_them.weights > 0
-        return Histories.from_pairs(
-            all_of_them.users[kept], all_of_them.items[kept], len(lists), all_of_them.weights[kept]
+        all_of_them = Histories.from_pairs(
+            users[known], rows[known], len(lists), values[known].astype(np.float32), ordered=self.scorer.ordered
         )
+        assert all_of_them.weights is not None
+        return all_of_them.where(all_of_them.weights > 0)
 
     def _known_rows(self, given: list[Any], what: str, unknown: Unknown) -> np.ndarray:
         rows = self.items.rows_of_known(given)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recdistill.training.batches import Batch, UserBatches
+from recdistill.training.checkpoint import Kept, Place, training_of
 from recdistill.training.progress import Bar
 
 EPSILON = 1e-10
@@ -50,18 +51,29 @@ def train(
     bar: Bar,
     check: Callable[[], float] | None = None,
     by_rows: Sequence[nn.Parameter] = (),
+    kept: Kept | None = None,
 ) -> None:
     """Train in place to the last epoch; `check` measures the model as it stands.
 
-    Of the parameters `by_rows`, whose gradients are sparse, a step changes only the rows that it has seen.
+    Of the parameters `by_rows`, whose gradients are sparse, a step changes only the rows that it has seen. Inside a
+    block of `Checkpoints` a training that says what is to be `kept` goes on where it was stopped.
     """
     total = schedule.epochs * len(batches)
     optimizers = _optimizers(model, schedule, by_rows)
+    changing = {"model": model, "batches": batches, "optimizers": dict(enumerate(optimizers))}
+    changing["parts"] = {} if kept is None else kept.parts
+    training = training_of(kept)
+    place = Place() if training is None else training.resume(changing)
+    if place.finished:
+        bar.advance(schedule.epochs)
+        return
+    if place.epoch > 1:
+        bar.advance(place.epoch - 1)
     looked = (
         {math.ceil(schedule.epochs * (i + 1) / schedule.checks) for i in range(schedule.checks)} if check else set()
     )
-    step = 0
-    for epoch in range(1, schedule.epochs + 1):
+    step = place.step
+    for epoch in range(place.epoch, schedule.epochs + 1):
         for batch in batches:
             rate = schedule.learning_rate * one_cycle(step, total, schedule.warm_up)
             for optimizer in optimizers:
@@ -72,7 +84,11 @@ def train(
             for optimizer in optimizers:
                 optimizer.step()
             step += 1
+            if training is not None:
+                training.step(changing, Place(epoch, step))
         bar.advance(1, valid_ndcg=check() if check is not None and epoch in looked else None)
+    if training is not None:
+        training.finish(changing, Place(schedule.epochs, step))
 
 
 def _optimizers(model: nn.Module, schedule: Schedule, by_rows: Sequence[nn.Parameter]) -> list[torch.optim.Optimizer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,14 +47,15 @@ class VectorTeacher(TeacherSource):
         self._users = torch.from_numpy(knowledge.user_vectors / temperature).to(device, precision)
         self._items = torch.from_numpy(knowledge.item_vectors).to(device, precision)
         self._bias = torch.from_numpy(bias / temperature).to(device, torch.float32)
+        self._known = torch.from_numpy(knowledge.users_known).to(device)
         self._log_z = torch.full((knowledge.n_users,), torch.nan, device=device)
         self._negative_entropy = torch.zeros(knowledge.n_users, device=device)
 
     def known(self, user_rows: Tensor) -> Tensor:
-        return torch.ones_like(user_rows, dtype=torch.bool)
+        return self._known[user_rows]
 
     def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
-        return SampleOfVectors(self._users, self._items[items], self._bias[items], offset)
+        return SampleOfVectors(self._users, self._items[items], self._bias[items], offset, self._known)
 
     def tile(self, user_rows: Tensor, at: Tensor | None = None) -> FullTile:
         """What a user's logits sum to is computed the first time and kept: the teacher does not change."""
@@ -66,6 +68,14 @@ class VectorTeacher(TeacherSource):
         else:
             p = logits.sub_(self._log_z[user_rows, None]).exp_()
         return FullTile(p, self._negative_entropy[user_rows])
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Sums are of the batch that a user was first asked in, which rounds them."""
+        return {"log_z": self._log_z, "negative_entropy": self._negative_entropy}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self._log_z.copy_(state["log_z"])
+        self._negative_entropy.copy_(state["negative_entropy"])
 
 
 class LogitTeacher(TeacherSource):
@@ -90,6 +100,7 @@ class CachedTeacher(TeacherSource):
     def __init__(self, source: TeacherSource, n_users: int, n_items: int, device: torch.device) -> None:
         self._p = torch.empty(n_users, n_items, dtype=torch.bfloat16, device=device)
         self._negative_entropy = torch.empty(n_users, device=device)
+        self._known = source.known(torch.arange(n_users, device=device))
         for start in range(0, n_users, TILE_ROWS):
             rows = torch.arange(start, min(start + TILE_ROWS, n_users), device=device)
             tile = source.tile(rows)
@@ -97,7 +108,7 @@ class CachedTeacher(TeacherSource):
             self._p[rows], self._negative_entropy[rows] = tile.probabilities.to(torch.bfloat16), tile.negative_entropy
 
     def known(self, user_rows: Tensor) -> Tensor:
-        return torch.ones_like(user_rows, dtype=torch.bool)
+        return self._known[user_rows]
 
     def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
         return SampleOfTiles(self, items, offset)

@@ -11,15 +11,16 @@ from recdistill.objectives.teacher_tile import FullTile, ListTile, TeacherSource
 class SampleOfVectors(TeacherSource):
     """From vectors: only the sample's logits are made."""
 
-    def __init__(self, users: Tensor, items: Tensor, bias: Tensor, offset: Tensor) -> None:
-        """users (n_users, d), items (sample, d), bias (sample,), offset (sample,)."""
+    def __init__(self, users: Tensor, items: Tensor, bias: Tensor, offset: Tensor, known: Tensor) -> None:
+        """users (n_users, d), items (sample, d), bias (sample,), offset (sample,), known (n_users,) bool."""
         self._users, self._items, self._bias, self._offset = users, items, bias + offset, offset
+        self._known = known
 
     def known(self, user_rows: Tensor) -> Tensor:
-        return torch.ones_like(user_rows, dtype=torch.bool)
+        return self._known[user_rows]
 
     def among(self, items: Tensor, offset: Tensor) -> TeacherSource:
-        return SampleOfVectors(self._users, self._items[items], (self._bias - self._offset)[items], offset)
+        return SampleOfVectors(self._users, self._items[items], (self._bias - self._offset)[items], offset, self._known)
 
     def tile(self, user_rows: Tensor, at: Tensor | None = None) -> FullTile:
         logits = torch.mm(self._users[user_rows], self._items.T).float().add_(self._bias)

@@ -109,6 +109,56 @@ def test_a_setting_that_cannot_be_is_refused(
     assert not (tmp_path / "out" / "report.json").exists()
 
 
+ITEMS = [f"item {n}" for n in range(48)]
+WITH_FEATURES = ["--set", "student.item_features=true", "--set", "teacher.kind=popularity"]
+
+
+def table(**columns: object) -> pd.DataFrame:
+    return pd.DataFrame({"item_id": ITEMS, **columns})
+
+
+TABLES: dict[str, tuple[pd.DataFrame, str]] = {
+    "of other ids": (pd.DataFrame({"item_id": ["x", "y"], "size": [1, 2]}), "no row is of any of the log's 48 items"),
+    "without ids": (pd.DataFrame({"name": ["x", "y"]}), "no column for item_id; found ['name']"),
+    "without a column": (table(), "has no column beside 'item_id'"),
+    "all missing": (table(size=np.nan), "no column can be used as a feature (column 'size' is empty: left out)"),
+    "an empty text": (table(plot=" "), "no feature can be used ("),
+    "constant": (table(size=3.5), "no feature can be used ("),
+    "known of no item of the log": (
+        pd.concat([table(size=np.nan), pd.DataFrame({"item_id": ["x"], "size": [1.0]})]), "no row that is fitted on"
+    ),
+    "two rows of an item that differ": (
+        pd.concat([table(size=1.0), pd.DataFrame({"item_id": ["item 3"], "size": [2.0]})]),
+        "differ in 'size' (1.0, 2.0)",
+    ),
+    "an infinite number": (table(size=[np.inf, *range(47)]), "column 'size' holds inf in data row 1"),
+    "vectors of another length": (table(v=[[1.0, 2.0]] * 47 + [[1.0]]), "has 1 numbers in data row 48, 2 in rows"),
+    "a vector with a hole": (table(v=[[1.0, 2.0]] * 47 + [[1.0, np.nan]]), "not finite in data row 48"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", TABLES)
+def test_a_table_that_cannot_be_learned_from_is_refused_before_training(
+    fault: str, tiny_split_log: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    items, message = TABLES[fault]
+    items.to_parquet(tmp_path / "items.parquet")
+    words = ["--items", str(tmp_path / "items.parquet"), "--split-column", "split", *WITH_FEATURES]
+    line = refused(["run", "--log", str(tiny_split_log), "--out", str(tmp_path / "out"), *words], capsys)
+    assert message in line and "items.parquet" in line
+    assert not (tmp_path / "out" / "steps" / "teacher").exists()
+
+
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_features_without_a_table_are_refused_before_training(
+    role: str, tiny_split_log: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    words = ["--split-column", "split", "--set", f"{role}.item_features=true"]
+    line = refused(["run", "--log", str(tiny_split_log), "--out", str(tmp_path / "out"), *words], capsys)
+    assert "item_features = true, and nothing is known of the items" in line and "data.items in a run" in line
+    assert not (tmp_path / "out" / "steps" / "teacher").exists()
+
+
 def test_an_unknown_verb_names_the_nearest(capsys: Capture) -> None:
     assert "Did you mean 'run'" in refused(["rum"], capsys)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,17 @@ from recdistill.serving.scorers import Histories
 TOWERS: dict[str, Any] = {"dim": 8, "epochs": 25, "batch_users": 64, "learning_rate": 0.02}
 SMALL: dict[str, dict[str, Any]] = {
     "two_tower": TOWERS,
+    "deep_tower": {**TOWERS, "hidden": (16,)},
     "ensemble": {"member_settings": {"two_tower": TOWERS}},
+    "reranked": {"base_settings": TOWERS, "depth": 15, "epochs": 2},
     "als": {"dim": 8},
     "svd": {"dim": 5},
     "mf": {"dim": 8, "epochs": 25, "batch_users": 64},
     "lightgcn": {"dim": 8, "epochs": 20, "batch_users": 64},
+    "self_attention": {"dim": 8, "epochs": 10, "batch_users": 32, "learning_rate": 0.01, "dropout": 0.1},
 }
+ORDERED = {"self_attention"}
+"""Models that learn from logs with times alone."""
 N_USERS, N_ITEMS = 120, 40
 
 
@@ -78,14 +83,41 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def checkerboard() -> KnownLog:
+def logs() -> dict[str, KnownLog]:
+    """Every known log by its name, and, as "… timed", the same with times that tell nothing."""
+    found = {"checkerboard": _checkerboard(), "low_rank": _low_rank()}
+    return found | {f"{name} timed": timed(log) for name, log in found.items()}
+
+
+@pytest.fixture
+def checkerboard(logs: dict[str, KnownLog], request: pytest.FixtureRequest) -> KnownLog:
     """Even users want all even items, odd users all odd ones; a third of them is held out."""
+    return logs["checkerboard" + _suffix(request)]
+
+
+@pytest.fixture
+def low_rank(logs: dict[str, KnownLog], request: pytest.FixtureRequest) -> KnownLog:
+    """Each user wants the quarter of the items that lie nearest in a plane of tastes; a fifth of them is held out."""
+    return logs["low_rank" + _suffix(request)]
+
+
+def timed(log: KnownLog) -> KnownLog:
+    """With each user's items in an order that was drawn."""
+    times = np.random.default_rng(2).permutation(log.train.n_rows)
+    return KnownLog(replace(log.train, times=times), log.held)
+
+
+def _suffix(request: pytest.FixtureRequest) -> str:
+    """Models that need times get them."""
+    wanted = "kind" in request.fixturenames and request.getfixturevalue("kind") in ORDERED
+    return " timed" if wanted else ""
+
+
+def _checkerboard() -> KnownLog:
     return known_log(np.add.outer(np.arange(N_USERS), np.arange(N_ITEMS)) % 2 == 0, held_share=0.35, seed=0)
 
 
-@pytest.fixture(scope="session")
-def low_rank() -> KnownLog:
-    """Each user wants the quarter of the items that lie nearest in a plane of tastes; a fifth of them is held out."""
+def _low_rank() -> KnownLog:
     draw = np.random.default_rng(1)
     angle_u, angle_i = draw.uniform(0, 2 * np.pi, N_USERS), np.linspace(0, 2 * np.pi, N_ITEMS, endpoint=False)
     affinity = np.cos(angle_u[:, None] - angle_i)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,23 @@ def test_the_default_is_given_then_time_then_per_user() -> None:
     assert {splits.default_name(read(GIVEN, "split")), splits.default_name(read(many, "timestamp"))} <= set(
         splits.SPLITS
     )
+
+
+@pytest.mark.parametrize(
+    ("times", "name"),
+    [
+        (lambda user, item: item, "leave_last_n"),
+        (lambda user, item: 1 + item, "leave_last_n"),
+        (lambda user, item: 3 * item, "leave_last_n"),
+        (lambda user, item: item + user % 2, "global_time"),
+        (lambda user, item: item // 2, "global_time"),
+        (lambda user, item: item + 0.5, "global_time"),
+        (lambda user, item: 1_700_000_000 + item, "global_time"),
+    ],
+)
+def test_places_in_each_user_s_order_are_no_common_clock(times: Callable[[int, int], float], name: str) -> None:
+    log = read([(user, item, times(user, item)) for user in range(5) for item in range(6)], "timestamp")
+    assert splits.default_name(log) == name
 
 
 def test_a_cut_in_time_keeps_equal_times_together() -> None:

@@ -164,6 +164,14 @@ def test_columns_that_hold_nothing_usable_are_left_out_and_named() -> None:
     assert any(note.startswith("column 'deep' holds struct<") for note in notes)
 
 
+def test_the_index_of_a_data_frame_is_no_feature(tmp_path: Path) -> None:
+    frame = pd.concat([FILMS.iloc[2:], FILMS.iloc[:2]])
+    frame.to_parquet(tmp_path / "films.parquet")
+    read = read_features(tmp_path / "films.parquet")
+    assert set(read.columns) == set(FILMS.columns) - {"movieId"}
+    assert "column '__index_level_0__' numbers the rows of a data frame: left out" in read.notes
+
+
 def test_the_same_row_twice_is_kept_once_and_counted() -> None:
     frame = pd.DataFrame({"item_id": [1, 2, 1], "genre": [["a"], ["b"], ["a"]], "n": [1.0, None, 1.0]})
     read = read_features(frame)

@@ -125,6 +125,16 @@ def test_knowledge_of_another_log_is_refused(train: Interactions, ease: rd.EASE)
         known.check(other)
 
 
+@pytest.mark.parametrize("part", ["top_scores", "item_vectors"])
+def test_knowledge_that_holds_nan_is_refused_before_training(train: Interactions, svd: rd.SVD, part: str) -> None:
+    known = Knowledge.extract(svd, train, top_k=5)
+    broken = getattr(known, part).copy()
+    broken[3, 1] = np.nan
+    rows = len(broken)
+    with pytest.raises(KnowledgeError, match=f"NaN or infinity in 1 of {rows} rows of its {part}"):
+        rd.distill(dataclasses.replace(known, **{part: broken}), student=rd.TwoTower(dim=4, user_id=False), on=train)
+
+
 def test_an_objective_that_needs_more_than_the_source_gives_is_refused(train: Interactions, ease: rd.EASE) -> None:
     known = Knowledge.extract(ease, train, top_k=5)
     says = "HTD needs the teacher's vectors; this source gives all_scores, scores, top_k only"

@@ -106,7 +106,7 @@ def test_bpr_is_the_mean_over_pairs_and_half_of_lambda_their_squares() -> None:
         full.csr(), batch_users=N_USERS, history_power=0.0, history_dropout=0.0,
         generator=np.random.default_rng(0), device=torch.device("cpu"),
     )  # fmt: skip
-    found = bpr_loss(tables, chosen, seed=0)(next(iter(batches))).item()
+    found = bpr_loss(tables, chosen, torch.Generator().manual_seed(0))(next(iter(batches))).item()
     users, items = tables.users.detach().double(), tables.items.detach().double()
     gaps = users @ items[:-1].T - (users @ items[-1])[:, None]
     squares = users.square().sum(1)[:, None] + items[:-1].square().sum(1) + items[-1].square().sum()
@@ -156,7 +156,7 @@ def test_the_seed_decides_and_nothing_else() -> None:
 def test_denser_logs_have_softer_labels_and_their_users_weigh_more_alike() -> None:
     class Counts:
         def __init__(self, users: int, items: int, rows: int) -> None:
-            self.n_users, self.n_items, self.n_rows = users, items, rows
+            self.n_users, self.n_items, self.n_rows, self.times = users, items, rows, None
 
     config = MatrixFactorisationConfig()
     dense, sparse = (

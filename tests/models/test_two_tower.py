@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.errors import ConfigError
+from recdistill.knowledge.distill import distill
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
 from recdistill.models.ease import EASE
@@ -311,3 +312,73 @@ def test_all_items_are_shown_where_they_are_few() -> None:
         TwoTower(negatives=-1)
     with pytest.raises(ConfigError, match="negatives = 10 with item_features"):
         TwoTower(negatives=10, item_features=True)
+
+
+def cycles(seed: int = 0, users: int = 200, items: int = 12, length: int = 5) -> tuple[Interactions, HeldOut]:
+    """Everybody goes round the same circle from somewhere: what comes next follows from the last item alone.
+
+    Steps are of one and, at times, of two, so that sets of items say less than their order.
+    """
+    draw = np.random.default_rng(seed)
+    steps = np.cumsum(1 + (draw.random((users, length + 1)) < 0.1), axis=1)
+    paths = (draw.integers(items, size=(users, 1)) + steps) % items
+    ids = np.repeat(np.arange(users), length)
+    train = Interactions.from_ids(ids, paths[:, :-1].ravel(), np.tile(np.arange(length), users))
+    relevant = csr_matrix((np.ones(users, np.float32), (np.arange(users), paths[:, -1])), shape=(users, items))
+    return train, HeldOut(np.arange(users), np.arange(users), relevant, np.ones(users, np.int64))
+
+
+ORDERED = {"dim": 8, "epochs": 80, "learning_rate": 0.02}
+
+
+def test_order_is_chosen_on_valid_where_it_tells_what_comes_next() -> None:
+    train, valid = cycles()
+    model = TwoTower(**ORDERED).fit(train, valid)
+    assert model.chosen == {"order": True}
+    assert isinstance(model.scorer, BagScorer)
+    weights = model.scorer.place_weight
+    assert weights is not None
+    assert weights[0] > 1.3 * weights[2]  # the last item counts the most
+    assert model.scorer.user_table is None
+    without = TwoTower(**ORDERED, order=False).fit(train)
+    assert valid_ndcg(model.scorer, train, valid) > 0.05 + valid_ndcg(without.scorer, train, valid)
+    again = TwoTower(**model.settings()).fit(train)  # as a run fits it on all rows
+    np.testing.assert_array_equal(again.item_vectors(), model.item_vectors())
+
+
+def test_a_log_without_times_has_no_order_to_choose(log: tuple[Interactions, HeldOut]) -> None:
+    assert candidates(TwoTower().config, LogFacts.of(log[0])) == [{}]
+    with pytest.raises(ConfigError, match="order = true, and the log has no times"):
+        TwoTower(**QUICK, order=True).fit(log[0])
+
+
+def test_order_is_refused_where_nobody_used_two_items() -> None:
+    alone = Interactions.from_ids(np.arange(9), np.arange(9) % 3, np.arange(9))
+    with pytest.raises(ConfigError, match="nobody has used two items"):
+        TwoTower(dim=2, epochs=1, order=True).fit(alone)
+
+
+def test_a_student_learns_order_from_its_teacher_and_answers_by_it() -> None:
+    train, valid = cycles()
+    teacher = TwoTower(**ORDERED, order=True).fit(train)
+    known = Knowledge.extract(teacher, train)
+    student = TwoTower(dim=4, epochs=80, user_id=False, order=True, label_share=0.1).distil(train, known)
+    assert isinstance(student.scorer, BagScorer)
+    assert student.scorer.place_weight is not None
+    assert student.scorer.place_weight[0] > 1.2 * student.scorer.place_weight[2]
+    of_a_set = TwoTower(dim=4, epochs=80, user_id=False, label_share=0.1).distil(train, known)
+    assert valid_ndcg(student.scorer, train, valid) > valid_ndcg(of_a_set.scorer, train, valid)
+    forwards, backwards = Histories.from_lists([[0, 1, 2]]), Histories.from_lists([[2, 1, 0]])
+    scores = student.score(Histories.from_lists([[0, 1, 2], [2, 1, 0]]))
+    np.testing.assert_allclose(scores[:1], student.score(forwards), rtol=1e-5)
+    assert not np.allclose(student.score(forwards), student.score(backwards), atol=1e-3)
+
+
+def test_methods_teach_a_student_in_order_by_its_labels_at_a_moment() -> None:
+    train, _ = cycles()
+    known = Knowledge.extract(TwoTower(**ORDERED, order=True).fit(train), train)
+    student = TwoTower(dim=4, epochs=60, user_id=False, order=True)
+    distill(known, student=student, on=train, method="soft_kl_topk")
+    assert isinstance(student.scorer, BagScorer)
+    assert student.scorer.place_weight is not None
+    assert student.scorer.place_weight[0] > 1.2 * student.scorer.place_weight[2]

@@ -54,6 +54,13 @@ def groups(share: float) -> dict[str, Any]:
     }
 
 
+NEW_ITEMS = {
+    "items": 304, "users": 3_410, "relevant": 9_706, "not_described": 3, "recall@20": 0.0738, "chance": 0.00697,
+    "times_chance": 10.59, "share_of_relevant": 0.0976, "share_of_recommended": 0.0817,
+    "with_new": {"recall@20": 0.271, "ndcg@20": 0.2516},
+}  # fmt: skip
+
+
 def model(
     ndcg: float, *, size: int, rate: float, p50: float, dim: int | None, share: float, **more: Any
 ) -> dict[str, Any]:
@@ -268,6 +275,16 @@ def nobody_cold() -> dict[str, Any]:
     return report
 
 
+def with_new_items() -> dict[str, Any]:
+    """Teacher and student rank what training never saw; nobody wants what a third model could find."""
+    report = full_report()
+    report["models"]["teacher"]["groups"]["cold_items"] = NEW_ITEMS
+    report["models"]["student"]["groups"]["cold_items"] = {**NEW_ITEMS, "recall@20": 0.05, "times_chance": 7.17}
+    nobody = {"users": 0, "relevant": 0, "recall@20": None, "chance": None, "times_chance": None}
+    report["models"]["student_int8"]["groups"]["cold_items"] = {**NEW_ITEMS, **nobody}
+    return report
+
+
 def without_speed() -> dict[str, Any]:
     report = full_report()
     for data in report["models"].values():
@@ -329,7 +346,8 @@ VARIANTS: dict[str, Callable[[], dict[str, Any]]] = {
     build.__name__: build
     for build in (
         full_report, one_seed, worse_than_alone, no_gain, seeds_disagree, better_than_teacher, without_baselines,
-        without_control, without_groups, nobody_cold, without_speed, big_slow_student, bare, hostile_names,
+        without_control, without_groups, nobody_cold, with_new_items, without_speed, big_slow_student, bare,
+        hostile_names,
     )
 }  # fmt: skip
 

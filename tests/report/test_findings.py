@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from recdistill.report.findings import difference_lines, findings, split_line, standing, verdict
+from tests.report.conftest import NEW_ITEMS
 
 Variants = dict[str, Callable[[], dict[str, Any]]]
 
@@ -120,3 +121,14 @@ def test_what_is_kept_on_unseen_people_is_told_where_it_was_measured(report: dic
 
 def test_seeds_that_disagree_are_said_to(variants: Variants) -> None:
     assert standing(variants["seeds_disagree"]()["comparisons"][0]) == "within the spread (seeds disagree on the sign)"
+
+
+def test_new_items_are_told_of_where_a_model_ranks_them(report: dict[str, Any]) -> None:
+    assert not [line for line in findings(report) if "new items" in line]
+    report["models"]["teacher"]["groups"]["cold_items"] = NEW_ITEMS
+    [line] = [line for line in findings(report) if "new items" in line]
+    assert "all 304 new and all known ones, the teacher finds .0738 (Recall@20), 11× what chance would." in line
+    report["models"]["student"]["groups"]["cold_items"] = {**NEW_ITEMS, "recall@20": 0.05}
+    assert [line for line in findings(report) if "the student finds .0500" in line]
+    report["models"]["student"]["groups"]["cold_items"] = {**NEW_ITEMS, "users": 0}
+    assert [line for line in findings(report) if "the teacher finds .0738" in line]

@@ -135,6 +135,16 @@ def test_no_section_for_what_is_not_there(variants: Variants) -> None:
     assert "Nothing was cut." in bare
 
 
+def test_new_items_stand_apart_with_every_model_that_ranks_them(variants: Variants) -> None:
+    text = Page(html.render(variants["with_new_items"]())).text
+    _, _, apart = text.partition("New items, by their features")
+    assert "The table of items has 304 that the train part has not." in apart
+    assert "3,410 users want 9,706 of them (9.8 % of what is wanted); a random order would find 0.7 %." in apart
+    assert "3 more of the wanted are in no table" in apart
+    assert ".0738" in apart and "11×" in apart and ".2516" in apart and ".0500" in apart
+    assert "New items, by their features" not in Page(html.render(variants["full_report"]())).text
+
+
 def test_people_are_shown_by_what_they_used_with_hits_marked(report: dict[str, Any]) -> None:
     text = html.render(report)
     page = Page(text).text

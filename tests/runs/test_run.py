@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from recdistill.data.interactions import Interactions
 from recdistill.errors import ArtifactError, ConfigError
+from recdistill.models.two_tower import TwoTower
 from recdistill.runs.run import Run
+from recdistill.training import loop
+from recdistill.training.checkpoint import Checkpoints
+from tests.conftest import tiny_frame
 
 
 def write_hello(folder: Path) -> dict[str, str]:
@@ -100,3 +107,42 @@ def test_a_published_folder_is_a_copy_without_the_step_record(tmp_path: Path) ->
         (target / "hello.txt").write_text("changed")
     assert (done.folder / "hello.txt").read_text() == "hello"
     assert not (target / "step.json").exists()
+
+
+def test_a_step_goes_on_with_the_training_that_a_stopped_run_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained is there for the same step again, and for no other; it is gone when the step is done."""
+    frame, kept = tiny_frame(), tmp_path / "run" / "checkpoints"
+    log = Interactions.from_ids(frame["user_id"].to_numpy(object), frame["item_id"].to_numpy(object))
+    monkeypatch.setattr("recdistill.runs.run.Checkpoints", partial(Checkpoints, every=0))
+    steps: list[int] = []
+
+    def build(folder: Path, *, stop: bool) -> dict[str, Any]:
+        def counted(step: int, total: int, warm_up: float) -> float:
+            steps.append(step)
+            if stop and len(steps) == 8:
+                raise KeyboardInterrupt
+            return plain(step, total, warm_up)
+
+        monkeypatch.setattr(loop, "one_cycle", counted)
+        TwoTower(dim=4, epochs=4, batch_users=40).fit(log, device="cpu").save(folder / "artifact")
+        return {}
+
+    plain, run = loop.one_cycle, Run(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt), run.open():
+        run.step("teacher", 1, {"seed": 0}, partial(build, stop=True))
+    assert len(list(kept.glob("teacher-*/001.safetensors"))) == 1
+    with run.open():
+        steps.clear()
+        run.step("teacher", 1, {"seed": 1}, partial(build, stop=False))
+        assert steps == list(range(12)), "another step begins at the beginning"
+        steps.clear()
+        done = run.step("teacher", 1, {"seed": 0}, partial(build, stop=False))
+        assert steps == [7, 8, 9, 10, 11]
+        assert not list(kept.glob("*"))
+    assert not kept.exists()
+    whole = TwoTower(dim=4, epochs=4, batch_users=40).fit(log, device="cpu").save(tmp_path / "whole")
+    name = "model.safetensors"
+    assert (done.folder / "artifact" / name).read_bytes() == (whole / name).read_bytes()
+    assert '"goes_on": true' in (tmp_path / "run" / "log.jsonl").read_text()

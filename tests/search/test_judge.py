@@ -71,7 +71,7 @@ def test_a_training_that_is_watched_is_the_same_training(tiny_split: Split) -> N
     shares: list[float] = []
     watched = JudgedProgress(Shown(), lambda share, _: shares.append(share))
     models = [
-        TwoTower(dim=4, epochs=8).fit(tiny_split.train, tiny_split.valid, progress=progress)
+        TwoTower(dim=4, epochs=8, order=False).fit(tiny_split.train, tiny_split.valid, progress=progress)
         for progress in (watched, None)
     ]
     np.testing.assert_array_equal(models[0].item_vectors(), models[1].item_vectors())

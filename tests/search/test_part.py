@@ -69,7 +69,8 @@ def test_people_whom_training_never_saw_are_drawn_with_their_histories() -> None
 def test_a_part_that_judges_nothing_is_refused(tiny_split: Split) -> None:
     assert tiny_split.valid is not None
     nothing = csr_matrix(tiny_split.valid.relevant.shape, dtype=np.float32)
-    empty = replace(tiny_split.valid, relevant=nothing, relevant_count=np.zeros(120, dtype=np.int64))
+    no_rows = {"relevant": nothing, "relevant_count": np.zeros(120, dtype=np.int64), "relevant_times": None}
+    empty = replace(tiny_split.valid, **no_rows)
     with pytest.raises(ConfigError, match="no user has a valid row"):
         search_part(replace(tiny_split, valid=empty), max_users=120, seed=0)
     with pytest.raises(ConfigError, match="max_users = 1: give at least 2"):

@@ -15,7 +15,12 @@ from recdistill.search.parameters import OneOf
 from recdistill.search.spaces import SPACES, space_of
 from recdistill.serving.scorers import Histories
 
-QUICK: dict[str, dict[str, Any]] = {"two_tower": {"dim": 4, "epochs": 6}, "als": {"dim": 4}}
+QUICK: dict[str, dict[str, Any]] = {
+    "two_tower": {"dim": 4, "epochs": 6},
+    "deep_tower": {"dim": 4, "hidden": (8,), "epochs": 6},
+    "self_attention": {"dim": 4, "epochs": 2},
+    "als": {"dim": 4},
+}
 
 
 def test_a_space_is_that_of_a_model() -> None:

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from recdistill.errors import DataError
 from recdistill.serving.histories import Histories, bag_sums
 from recdistill.tables.codecs import CodedTable
 
@@ -51,3 +52,44 @@ def test_weighted_sums_are_the_same_alone_and_among_many(columns: int) -> None:
 
 def lists_of(histories: Histories, user: int) -> np.ndarray:
     return histories.items[histories.users == user]
+
+
+def test_lists_given_the_oldest_first_have_places_from_the_end() -> None:
+    found = Histories.from_lists([[7, 2, 5], [], [3, 1, 3]])
+    assert found.items.tolist() == [2, 5, 7, 1, 3]
+    assert found.places is not None and found.places.tolist() == [1, 0, 2, 1, 0]
+
+
+def test_a_repeated_item_stands_where_it_came_last() -> None:
+    found = Histories.from_pairs(np.zeros(4, int), np.array([4, 9, 4, 2]), 1, ordered=True)
+    assert found.items.tolist() == [2, 4, 9]
+    assert found.places is not None and found.places.tolist() == [0, 1, 2]
+
+
+def test_places_go_along_when_users_are_taken() -> None:
+    found = Histories.from_lists([[7, 2, 5], [4], [3, 1]])
+    for chosen, places in ((slice(1, 3), [0, 0, 1]), (np.array([2, 0]), [0, 1, 1, 0, 2]), (np.array([1]), [0])):
+        part = found.take(chosen)
+        assert part.places is not None and part.places.tolist() == places
+    plain = Histories(found.indptr, found.items)
+    assert plain.take(slice(1, 3)).places is None and plain.take(np.array([2, 0])).places is None
+
+
+def test_items_that_are_left_out_leave_no_gap_in_the_places() -> None:
+    found = Histories.from_lists([[7, 2, 5], [4], [3, 1]])
+    left = found.where(found.items != 2)
+    assert left.items.tolist() == [5, 7, 4, 1, 3] and left.indptr.tolist() == [0, 2, 3, 5]
+    assert left.places is not None and left.places.tolist() == [0, 1, 0, 0, 1]
+    assert Histories(found.indptr, found.items).where(found.items != 2).places is None
+
+
+def test_histories_without_an_order_have_no_places() -> None:
+    assert Histories.from_pairs(np.array([0, 0]), np.array([4, 1]), 1).places is None
+    assert Histories.from_pairs(np.zeros(0, int), np.zeros(0, int), 2, ordered=True).places is not None
+
+
+def test_columns_beside_the_items_must_be_as_many() -> None:
+    with pytest.raises(DataError, match="histories: 1 places for 2 items; give one for each"):
+        Histories(np.array([0, 2]), np.array([0, 1]), None, np.zeros(1, np.int32))
+    with pytest.raises(DataError, match="histories: 3 weights for 2 items"):
+        Histories(np.array([0, 2]), np.array([0, 1]), np.ones(3, np.float32))

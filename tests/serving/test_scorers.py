@@ -279,3 +279,38 @@ def test_rows_outside_the_tables_are_refused() -> None:
         Histories.from_lists([[-1]])
     with pytest.raises(DataError, match="indptr must rise from 0 to 1"):
         Histories(np.array([0, 2]), np.array([1]))
+
+
+def test_a_bag_by_places_weighs_items_by_how_long_ago_they_were_used() -> None:
+    table = CodedTable.of(np.eye(4, dtype=np.float32))
+    scorer = BagScorer(item_table=table, place_weight=np.array([1.0, 0.5, 0.25], np.float32))
+    assert scorer.ordered
+    scores = scorer.score(Histories.from_lists([[3, 1, 0, 2], [2]]))
+    np.testing.assert_array_equal(scores, [[0.5, 0.25, 1.0, 0.25], [0, 0, 1, 0]])  # the last weight is of all before
+    unknown = Histories(np.array([0, 4]), np.arange(4))  # nobody knows in which order
+    np.testing.assert_array_equal(scorer.score(unknown), np.ones((1, 4)))
+    weighed = Histories.from_pairs(np.zeros(2, int), np.array([1, 2]), 1, np.array([2.0, 3.0]))
+    placed = dataclasses.replace(weighed, places=np.array([1, 0], np.int32))
+    np.testing.assert_array_equal(scorer.score(placed), [[0, 1.0, 3.0, 0]])
+
+
+def test_the_shares_of_a_bag_by_places_add_up_to_its_score() -> None:
+    draw = np.random.default_rng(0)
+    table = CodedTable.of(draw.standard_normal((6, 3)).astype(np.float32))
+    scorer = BagScorer(
+        item_table=table, place_weight=np.array([2.0, 0.5], np.float32), normalize=True, history_power=0.5
+    )
+    history = Histories.from_lists([[4, 1, 2]])
+    shares, own, bias = scorer.shares(history, -1, 5)
+    np.testing.assert_allclose(shares.sum() + own + bias, scorer.score(history)[0, 5], rtol=1e-5)
+    assert abs(shares[1]) != abs(shares[2])
+
+
+def test_weights_by_place_are_kept_with_a_scorer_and_a_broken_column_of_them_is_refused() -> None:
+    table = CodedTable.of(np.eye(3, dtype=np.float32))
+    scorer = BagScorer(item_table=table, place_weight=np.array([1.0, 0.5], np.float32))
+    again = scorer_from_arrays(scorer.config(), scorer.arrays())
+    np.testing.assert_array_equal(again.score(Histories.from_lists([[0, 2]])), [[0.5, 0, 1]])
+    assert again.nbytes == scorer.nbytes == table.nbytes + 8
+    with pytest.raises(DataError, match="place_weight"):
+        BagScorer(item_table=table, place_weight=np.ones((2, 2), np.float32))

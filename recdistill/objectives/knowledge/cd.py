@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.teacher_top import RankSampled
 from recdistill.objectives.base import (
     Objective,
     check_positive,
@@ -37,6 +39,7 @@ class CD(Objective):
 
     needs = frozenset({"scores"})
     config_type = CDConfig
+    shown = by_argument({"samples": RankSampled(n=30, of=100, temperature=20.0)})
 
     def __init__(self, config: CDConfig | None = None) -> None:
         super().__init__()

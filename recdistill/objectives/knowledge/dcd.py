@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.student_top import Overestimated, Underestimated
 from recdistill.errors import ConfigError
 from recdistill.objectives.base import Objective, check_not_negative
 from recdistill.objectives.listwise import list_loss
@@ -30,6 +32,7 @@ class DCD(Objective):
 
     needs = frozenset({"top_k"})
     config_type = DCDConfig
+    shown = by_argument({"underestimated": Underestimated(), "overestimated": Overestimated()})
 
     def __init__(self, config: DCDConfig | None = None) -> None:
         super().__init__()

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.catalogue import Catalogue
+from recdistill.candidates.teacher_top import TeacherTop
+from recdistill.candidates.unused import Uniform
 from recdistill.objectives.base import (
     Objective,
     check_positive,
@@ -16,13 +21,14 @@ from recdistill.objectives.base import (
     valid_positions,
     weighted_mean,
 )
-from recdistill.objectives.labels.softmax import Softmax, SoftmaxConfig
+from recdistill.objectives.listwise import group_logsumexp
 
 
 class HardLabelsSoftplus(Objective):
     """Mean over the teacher's list of -log σ(s_i): RD without places (Tang & Wang, 2018, w = 1/K)."""
 
     needs = frozenset({"top_k"})
+    shown = by_argument({"top": TeacherTop(k=10)})
 
     def forward(
         self, student: Tensor, top: Tensor, *, top_mask: Tensor | None = None, weight: Tensor | None = None
@@ -46,11 +52,11 @@ class HardLabelsSoftmax(Objective):
 
     needs = frozenset({"top_k"})
     config_type = HardLabelsSoftmaxConfig
+    shown = by_argument({"candidates": Catalogue(unseen=True), "top": TeacherTop(k=10)})
 
     def __init__(self, config: HardLabelsSoftmaxConfig | None = None) -> None:
         super().__init__()
         self.config = config or HardLabelsSoftmaxConfig()
-        self.softmax = Softmax(SoftmaxConfig(tau=self.config.tau, decoupled=True))
 
     def forward(
         self,
@@ -62,14 +68,20 @@ class HardLabelsSoftmax(Objective):
         weight: Tensor | None = None,
     ) -> Tensor:
         """student: scores (batch, candidates); top: the teacher's list (batch, K); mask: the valid candidates."""
-        positives = membership(top, valid_positions(top, top_mask), student)
-        return self.softmax(student, positives, mask=mask, weight=weight)
+        listed = valid_positions(top, top_mask)
+        outside = ~membership(top, listed, student)
+        if mask is not None:
+            listed, outside = listed & mask.gather(-1, top), outside & mask
+        scores = student if self.config.tau == 1.0 else student / self.config.tau
+        above, rest = gather_valid(scores, top, listed), group_logsumexp(scores, outside)
+        return weighted_mean(*masked_mean(torch.logaddexp(above, rest[:, None]) - above, listed), weight)
 
 
 class HardLabelsBPR(Objective):
     """Mean over pairs of an item of the teacher's list and a negative of -log σ(s_i - s_j)."""
 
     needs = frozenset({"top_k"})
+    shown = by_argument({"top": TeacherTop(k=10), "negatives": Uniform(n=10, apart_from=("top",))})
 
     def forward(
         self,

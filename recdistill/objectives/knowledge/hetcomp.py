@@ -7,6 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.catalogue import Catalogue
+from recdistill.candidates.own import Own
+from recdistill.candidates.trajectory import TrajectoryTop
 from recdistill.errors import ConfigError
 from recdistill.objectives.base import (
     Objective,
@@ -27,6 +31,7 @@ class HetCompOverall(Objective):
     """
 
     needs = frozenset({"top_k", "trajectory"})
+    shown = by_argument({"candidates": Catalogue(unseen=True), "positives": Own(n=10), "top": TrajectoryTop(k=50)})
 
     def forward(
         self,
@@ -67,6 +72,7 @@ class HetCompRanking(Objective):
 
     needs = frozenset({"top_k", "trajectory"})
     config_type = HetCompRankingConfig
+    shown = by_argument({"candidates": Catalogue(unseen=True), "positives": Own(n=10), "top": TrajectoryTop(k=50)})
 
     def __init__(self, config: HetCompRankingConfig | None = None) -> None:
         super().__init__()
@@ -88,10 +94,13 @@ class HetCompRanking(Objective):
         outside = valid_positions(student, mask) & ~membership(positives, observed, student)
         scores, place = gather_valid(student, top, targets), targets.cumsum(-1)
         cuts = self.config.cuts or (max(1, top.shape[-1] // 2), max(1, top.shape[-1] // 10))
+        # the catalogue outside of both lists once; what a cut leaves of the list comes to it
+        beyond = group_logsumexp(student, outside & ~membership(top, targets, student))
+        in_rest = targets & outside.gather(-1, top)
         of_targets, of_positives = student.new_zeros(len(student)), student.new_zeros(len(student))
         for number, cut in enumerate(cuts):
             kept = targets & (place <= cut)
-            rest = group_logsumexp(student, outside & ~membership(top, kept, student))
+            rest = torch.logaddexp(beyond, group_logsumexp(scores, in_rest & ~kept))
             of_targets = of_targets + masked_mean(order_losses(scores, kept, rest), kept)[0] / len(cuts)
             if number == 0:
                 first = order_losses(gather_valid(student, positives, observed), observed, rest)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.teacher_top import TeacherTop
+from recdistill.candidates.unused import Uniform
 from recdistill.objectives.base import Objective, check_not_negative
 from recdistill.objectives.listwise import list_loss
 
@@ -27,6 +30,8 @@ class IRRRD(Objective):
 
     needs = frozenset({"top_k", "item_lists"})
     config_type = IRRRDConfig
+    shown = by_argument({"interesting": TeacherTop(k=20), "uninteresting": Uniform(n=20, apart_from=("interesting",))})
+    item_users = 20
 
     def __init__(self, config: IRRRDConfig | None = None) -> None:
         super().__init__()

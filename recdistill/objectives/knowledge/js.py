@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.catalogue import Scored
 from recdistill.objectives.base import Objective, check_positive, masked_log_softmax, valid_positions, weighted_mean
 
 
@@ -25,6 +27,7 @@ class JS(Objective):
 
     needs = frozenset({"scores"})
     config_type = JSConfig
+    shown = by_argument({"candidates": Scored()})
 
     def __init__(self, config: JSConfig | None = None) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.pairs import TeacherPairs
 from recdistill.objectives.base import (
     Objective,
     check_positive,
@@ -30,6 +32,7 @@ class MarginMSE(Objective):
 
     needs = frozenset({"scores"})
     config_type = MarginMSEConfig
+    shown = by_argument({("first", "second"): TeacherPairs()})
 
     def __init__(self, config: MarginMSEConfig | None = None) -> None:
         super().__init__()

@@ -42,6 +42,7 @@ class MutualBCE(Objective):
 
     needs = frozenset({"teacher"})
     config_type = MutualConfig
+    untrained = "the teacher learns along; see recdistill.distillation.mutual.train_together"
 
     def __init__(self, config: MutualConfig | None = None) -> None:
         super().__init__()
@@ -70,6 +71,7 @@ class MutualKL(Objective):
 
     needs = frozenset({"teacher"})
     config_type = MutualConfig
+    untrained = "the teacher learns along; see recdistill.distillation.mutual.train_together"
 
     def __init__(self, config: MutualConfig | None = None) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.orders import TeacherOrders
 from recdistill.errors import ConfigError
 from recdistill.objectives.base import Objective, gather_valid, masked_mean, valid_positions, weighted_mean
 from recdistill.objectives.listwise import lowest, order_losses
@@ -29,6 +31,7 @@ class PlackettLuce(Objective):
 
     needs = frozenset({"scores"})
     config_type = PlackettLuceConfig
+    shown = by_argument({"permutations": TeacherOrders()})
 
     def __init__(self, config: PlackettLuceConfig | None = None) -> None:
         super().__init__()

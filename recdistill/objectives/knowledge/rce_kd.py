@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.student_top import NearStudentTop, StudentTop
+from recdistill.candidates.teacher_top import TeacherTop
 from recdistill.objectives.base import (
     Objective,
     check_not_negative,
@@ -41,6 +44,8 @@ class RCEKD(Objective):
 
     needs = frozenset({"top_k", "all_scores"})
     config_type = RCEKDConfig
+    shown = by_argument({"q_teacher": TeacherTop(k=50), "q_student": StudentTop(k=50), "sampled": NearStudentTop()})
+    distinct = True
 
     def __init__(self, config: RCEKDConfig | None = None) -> None:
         super().__init__()

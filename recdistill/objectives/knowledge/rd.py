@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.teacher_top import TeacherTop
+from recdistill.candidates.unused import Uniform
 from recdistill.errors import ConfigError
 from recdistill.objectives.base import Objective, check_positive, gather_valid, valid_positions, weighted_mean
 
@@ -40,6 +43,7 @@ class RD(Objective):
 
     needs = frozenset({"top_k"})
     config_type = RDConfig
+    shown = by_argument({"top": TeacherTop(k=10), "samples": Uniform(n=100)})
 
     def __init__(self, config: RDConfig | None = None) -> None:
         super().__init__()

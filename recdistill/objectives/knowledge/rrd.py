@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.teacher_top import TeacherTop
+from recdistill.candidates.unused import Uniform
 from recdistill.objectives.base import Objective
 from recdistill.objectives.listwise import list_loss
 
@@ -16,6 +19,7 @@ class RRD(Objective):
     """
 
     needs = frozenset({"top_k"})
+    shown = by_argument({"interesting": TeacherTop(k=40), "uninteresting": Uniform(n=40, apart_from=("interesting",))})
 
     def forward(
         self,

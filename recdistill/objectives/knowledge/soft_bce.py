@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.catalogue import Scored
 from recdistill.objectives.base import Objective, check_positive, masked_mean, valid_positions, weighted_mean
 
 
@@ -28,6 +30,7 @@ class SoftBCE(Objective):
 
     needs = frozenset({"scores"})
     config_type = SoftBCEConfig
+    shown = by_argument({"candidates": Scored()})
 
     def __init__(self, config: SoftBCEConfig | None = None) -> None:
         super().__init__()

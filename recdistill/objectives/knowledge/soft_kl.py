@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.catalogue import Scored
 from recdistill.objectives.base import Objective, check_positive, masked_log_softmax, valid_positions, weighted_mean
 
 
@@ -23,6 +25,7 @@ class SoftKL(Objective):
 
     needs = frozenset({"scores"})
     config_type = SoftKLConfig
+    shown = by_argument({"candidates": Scored()})
 
     def __init__(self, config: SoftKLConfig | None = None) -> None:
         super().__init__()

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.catalogue import Catalogue
+from recdistill.candidates.teacher_top import TeacherTop
 from recdistill.objectives.base import (
     Objective,
     check_positive,
+    gather_valid,
     masked_scores,
     membership,
     valid_positions,
     weighted_mean,
 )
+from recdistill.objectives.listwise import group_logsumexp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,7 @@ class SoftKLTopK(Objective):
 
     needs = frozenset({"top_k", "scores"})
     config_type = SoftKLTopKConfig
+    shown = by_argument({"candidates": Catalogue(), "top": TeacherTop(k=None, unseen=False)})
 
     def __init__(self, config: SoftKLTopKConfig | None = None) -> None:
         super().__init__()
@@ -53,13 +59,16 @@ class SoftKLTopK(Objective):
     ) -> Tensor:
         """student (batch, candidates); top and teacher_top (batch, K): indices and scores; tail_mass (batch,)."""
         tau = self.config.tau
-        valid, in_list = valid_positions(student, mask), valid_positions(top, top_mask)
-        rest = valid & ~membership(top, in_list, student)
+        in_list = valid_positions(top, top_mask)
+        outside = ~membership(top, in_list, student)
+        rest = outside if mask is None else outside & mask
 
-        scores = torch.where(valid, student / tau, 0.0)
-        normaliser = masked_scores(scores, valid).logsumexp(-1)
-        log_rest = masked_scores(scores, rest).logsumexp(-1) - normaliser
-        log_q = torch.where(in_list, scores.gather(-1, top) - normaliser[:, None], 0.0)
+        scores = student if tau == 1.0 else student / tau
+        listed = gather_valid(scores, top, in_list)
+        of_rest = group_logsumexp(scores, rest)
+        normaliser = torch.logaddexp(group_logsumexp(listed, in_list), of_rest)
+        log_rest = of_rest - normaliser
+        log_q = torch.where(in_list, listed - normaliser[:, None], 0.0)
 
         m = torch.where(rest.any(-1), tail_mass.detach().to(student.dtype), 0.0)
         log_p = masked_scores(teacher_top.detach() / tau, in_list).log_softmax(-1) + torch.log1p(-m)[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.groups import PopularityPairs
 from recdistill.objectives.labels.bpr import BPR
 
 
@@ -13,3 +15,4 @@ class UnKD(BPR):
     """
 
     needs = frozenset({"top_k"})
+    shown = by_argument({("higher", "lower"): PopularityPairs()})

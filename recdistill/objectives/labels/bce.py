@@ -5,11 +5,17 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.joined import Joined
+from recdistill.candidates.own import Own
+from recdistill.candidates.unused import Uniform
 from recdistill.objectives.base import Objective, masked_mean, valid_positions, weighted_mean
 
 
 class BCE(Objective):
     """Mean over a user's candidates of -y log σ(s) - (1 - y) log(1 - σ(s)) (as in NCF, He et al., 2017)."""
+
+    shown = by_argument({"candidates": Joined((Own(n=20), Uniform(n=40)))})
 
     def forward(
         self, student: Tensor, labels: Tensor, *, mask: Tensor | None = None, weight: Tensor | None = None

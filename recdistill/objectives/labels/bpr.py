@@ -5,11 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.pairs import LabelPairs
 from recdistill.objectives.base import Objective, gather_valid, masked_mean, valid_positions, weighted_mean
 
 
 class BPR(Objective):
     """Mean over a user's pairs (i, j) of -log σ(s_i - s_j) (Rendle et al., 2009). A pair given twice counts twice."""
+
+    shown = by_argument({("higher", "lower"): LabelPairs(n=20)})
 
     def forward(
         self,

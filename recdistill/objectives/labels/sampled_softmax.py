@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.own import Own
+from recdistill.candidates.unused import InBatch
 from recdistill.objectives.base import Objective, check_positive, valid_positions, weighted_mean
 
 
@@ -27,6 +30,7 @@ class SampledSoftmax(Objective):
     """
 
     config_type = SampledSoftmaxConfig
+    shown = by_argument({"positives": Own(n=20), "negatives": InBatch(n=100)})
 
     def __init__(self, config: SampledSoftmaxConfig | None = None) -> None:
         super().__init__()

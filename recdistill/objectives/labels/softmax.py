@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.catalogue import Catalogue
 from recdistill.objectives.base import Objective, check_positive, masked_mean, valid_positions, weighted_mean
 
 
@@ -28,6 +30,7 @@ class Softmax(Objective):
     """
 
     config_type = SoftmaxConfig
+    shown = by_argument({"candidates": Catalogue()})
 
     def __init__(self, config: SoftmaxConfig | None = None) -> None:
         super().__init__()

@@ -51,6 +51,7 @@ class DE(OwningObjective):
 
     needs = frozenset({"vectors"})
     config_type = DEConfig
+    entities = "each side"
     temperature: Tensor
 
     def __init__(
@@ -66,6 +67,10 @@ class DE(OwningObjective):
         self.selector = drawn(m, teacher_dim, fan_in=teacher_dim, generator=generator)
         self.selector_bias = drawn(m, fan_in=teacher_dim, generator=generator)
         self.register_buffer("temperature", torch.tensor(self.config.temperature))
+
+    @property
+    def noise(self) -> int:
+        return self.config.experts
 
     @property
     def experts(self) -> Experts:

@@ -28,6 +28,7 @@ class FitNet(OwningObjective):
 
     needs = frozenset({"vectors"})
     config_type = FitNetConfig
+    entities = "each side"
 
     def __init__(
         self, config: FitNetConfig | None = None, *, student_dim: int, teacher_dim: int, generator: torch.Generator

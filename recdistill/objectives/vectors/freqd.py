@@ -34,6 +34,7 @@ class FreqD(OwningObjective):
 
     needs = frozenset({"vectors"})
     config_type = FreqDConfig
+    entities = "each side"
 
     def __init__(
         self, config: FreqDConfig | None = None, *, student_dim: int, teacher_dim: int, generator: torch.Generator

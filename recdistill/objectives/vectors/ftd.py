@@ -16,6 +16,7 @@ class FTD(Objective):
     """
 
     needs = frozenset({"vectors"})
+    entities = "together"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Vectors of the same entities: student (n, d_S), teacher (n, d_T)."""

@@ -47,6 +47,7 @@ class HTD(OwningObjective):
 
     needs = frozenset({"vectors"})
     config_type = HTDConfig
+    entities = "each side"
 
     def __init__(
         self, config: HTDConfig | None = None, *, student_dim: int, teacher_dim: int, generator: torch.Generator
@@ -56,6 +57,10 @@ class HTD(OwningObjective):
         of_experts = DEConfig(experts=self.config.groups, temperature=self.config.temperature)
         dims = {"student_dim": student_dim, "teacher_dim": teacher_dim}
         self.assignment = None if self.config.alpha == 1.0 else DE(of_experts, **dims, generator=generator)
+
+    @property
+    def noise(self) -> int:
+        return 0 if self.assignment is None else self.config.groups
 
     def advance(self, progress: float) -> None:
         if self.assignment is not None:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, logsigmoid
 
+from recdistill.candidates.base import by_argument
+from recdistill.candidates.teacher_top import RankSampled
 from recdistill.objectives.base import check_not_negative, check_positive, valid_positions, weighted_mean
 from recdistill.objectives.knowledge.soft_kl import soft_kl_terms
 from recdistill.objectives.vectors.owned import OwningObjective, distance, drawn
@@ -38,6 +40,7 @@ class _PCKD(OwningObjective):
     """Two projectors without bias, for users and for items."""
 
     needs = frozenset({"vectors", "top_k"})
+    shown = by_argument({"samples": RankSampled(n=5, of=100, temperature=100.0)})
 
     def __init__(self, *, student_dim: int, teacher_dim: int, generator: torch.Generator) -> None:
         super().__init__(student_dim=student_dim, teacher_dim=teacher_dim)
@@ -83,6 +86,7 @@ class PCKDPair(_PCKD):
     """As `PCKDList`, with pairs of samples: α·mean of -log σ((post₁ - post₂)(pre₁ - pre₂)) (Zhu & Zhang, 2024)."""
 
     config_type = PCKDPairConfig
+    shown = by_argument({"samples": RankSampled(n=2, of=100, temperature=100.0)})
 
     def __init__(
         self, config: PCKDPairConfig | None = None, *, student_dim: int, teacher_dim: int, generator: torch.Generator

@@ -15,6 +15,7 @@ class RKDDistance(Objective):
     """
 
     needs = frozenset({"vectors"})
+    entities = "together"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Vectors of the same entities: student (n, d_S), teacher (n, d_T)."""
@@ -27,6 +28,7 @@ class RKDGram(Objective):
     """Mean over all n² entries of (S Sᵀ - T Tᵀ)²: inner products as they are (after Tung & Mori, 2019)."""
 
     needs = frozenset({"vectors"})
+    entities = "together"
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Vectors of the same entities: student (n, d_S), teacher (n, d_T)."""

@@ -252,7 +252,7 @@ def _ids(limits: Limits, description: str) -> Schema:
 def _history(limits: Limits) -> Schema:
     weight = {"type": ["number", "null"], "minimum": 0, "maximum": MAX_WEIGHT}
     weighted = _object({"item_id": ID, "weight": weight}, "item_id")
-    return _ids(limits, "What the person used: ids, or ids with a weight (1 otherwise).") | {
+    return _ids(limits, "What the person used, the oldest first: ids, or ids with a weight (1 otherwise).") | {
         "items": {"anyOf": [ID, weighted]}
     }
 
