@@ -6,11 +6,14 @@ import argparse
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from recdistill.errors import ConfigError
 from recdistill.runs.data_config import DataConfig, FilterConfig, SplitConfig
 from recdistill.settings import assign, from_mapping, read_toml
+
+if TYPE_CHECKING:
+    from recdistill.distillation.methods import Methods
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +22,36 @@ class DistilConfig:
     """Length of the teacher's stored lists."""
     temperature: float | None = None
     """Divides the teacher's scores; none: 1 for a teacher trained by a softmax, else fitted to the valid rows."""
+    method: dict[str, Any] | str | None = None
+    """A method by name, several with commas, or each with its settings, as `rd.distill` takes it; none: soft labels
+    over all items."""
+    labels: dict[str, Any] | str | None = None
+    """With a method: another objective of labels than the student's own, or their share, {weight = 0.3}."""
 
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise ConfigError(f"distil.top_k = {self.top_k}: a list needs at least one item")
         if self.temperature is not None and not self.temperature > 0:
             raise ConfigError(f"distil.temperature = {self.temperature}: give a number above 0")
+        if self.labels is not None and self.method is None:
+            raise ConfigError(f"distil.labels = {self.labels!r} without distil.method: set student.label_share instead")
+
+    def methods(self) -> Methods | None:
+        """What the student learns by, read and checked; none for the default."""
+        if self.method is None:
+            return None
+        from recdistill.distillation.methods import read_methods
+
+        named = [name.strip() for name in self.method.split(",")] if isinstance(self.method, str) else self.method
+        methods = read_methods(named, self.labels)
+        for method in methods.taught:
+            beyond = method.needs() & {"trajectory", "teacher"}
+            if beyond:
+                raise ConfigError(
+                    f"distil.method: {method.name} needs the teacher's {', '.join(sorted(beyond))}, which a run does "
+                    "not keep. In Python: Knowledge.with_trajectory, or distillation.mutual.train_together."
+                )
+        return methods
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,7 @@ def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None)
     folder = Run(out)
     with folder.open():
         workshop = Workshop(folder, config.device, progress or NullProgress())
+        config.distil.methods()  # refused before anything is read
         split, data = workshop.encode(config)
         metrics, cut = _metrics(config, split)
         _check_features(config, split)
@@ -133,7 +134,9 @@ def _choose(workshop: Workshop, config: RunConfig, plan: Plan, part: Part) -> tu
     student = plan.student_settings(student)
     if found["teacher"].step.result.get("ordered"):
         student.setdefault("order", True)  # of both students: what a teacher knows of order is nothing to a set
-    found["student"] = chosen("student", "two_tower", student, workshop.distil(knowledge, student, part, 0))
+    found["student"] = chosen(
+        "student", "two_tower", student, workshop.distil(knowledge, student, part, 0, config.distil)
+    )
     found["student_alone"] = chosen("alone", "two_tower", student, workshop.fit("alone", "two_tower", student, part, 0))
     for name in plan.baselines(config):
         found[name] = chosen(name, name, {}, workshop.fit(name, name, {}, part, 0))
@@ -165,7 +168,7 @@ def _train(
         knowledge = workshop.extract(teacher, final, config.distil, temperature)
         student = chosen["student"].step
         if not (final.choose and seed == 0):
-            student = workshop.distil(knowledge, chosen["student"].settings, final, seed)
+            student = workshop.distil(knowledge, chosen["student"].settings, final, seed, config.distil)
         models["teacher"].steps[seed], models["teacher"].extracts[seed] = teacher, knowledge
         models["student"].steps[seed] = student
         models["student_alone"].steps[seed] = fit("student_alone", "alone", seed)

@@ -29,8 +29,9 @@ from recdistill.runs.run import Done, Run
 from recdistill.settings import to_mapping
 
 if TYPE_CHECKING:
-    from recdistill.data.interactions import HeldOut
+    from recdistill.data.interactions import HeldOut, Interactions
     from recdistill.data.splits import Split
+    from recdistill.distillation.methods import Methods
     from recdistill.training.progress import Progress
 
 VERSIONS = {
@@ -135,15 +136,19 @@ class Workshop:
         }
         return self.run.step("knowledge", VERSIONS["knowledge"], inputs, build)
 
-    def distil(self, knowledge: Done, settings: Mapping[str, Any], part: Part, seed: int) -> Done:
+    def distil(self, knowledge: Done, settings: Mapping[str, Any], part: Part, seed: int, distil: DistilConfig) -> Done:
         """The student that learns from the knowledge and the labels."""
 
         def build(folder: Path) -> dict[str, Any]:
             known = Knowledge.load(knowledge.folder / "knowledge")
             known.check(part.split.train)
             student = MODELS["two_tower"](**settings)
-            bar = self.progress.named("student", seed)
-            student.distil(part.split.train, known, part.valid, seed=seed, device=self.device, progress=bar)  # type: ignore[attr-defined]
+            bar, methods = self.progress.named("student", seed), distil.methods()
+            if methods is not None:
+                known = _told(known, methods, part.split.train, distil.top_k)
+            student.distil(  # type: ignore[attr-defined]
+                part.split.train, known, part.valid, seed=seed, device=self.device, progress=bar, methods=methods
+            )
             return self._keep(student, folder, "student", part)
 
         inputs = {
@@ -153,6 +158,8 @@ class Workshop:
             "seed": seed,
             "device": self.device,
         }
+        if distil.method is not None:
+            inputs |= {"method": distil.method, "labels": distil.labels}
         return self.run.step("student", VERSIONS["student"], inputs, build)
 
     def cut(self, teacher: Done, dim: int, part: Part) -> Done:
@@ -229,6 +236,14 @@ class Workshop:
         result = {"chosen": model.chosen, "valid": valid}
         notes = list(getattr(model, "notes", ()))
         return result | ({"notes": notes} if notes else {}) | ({"ordered": True} if model.scorer.ordered else {})
+
+
+def _told(known: Knowledge, methods: Methods, train: Interactions, top_k: int) -> Knowledge:
+    """With lists of the items' best users where a method wants them; refused where it wants what a run cannot give."""
+    if any("item_lists" in method.needs() for method in methods.taught) and "item_lists" not in known.gives:
+        known = known.with_item_lists(train, min(top_k, train.n_users))
+    methods.require(known)
+    return known
 
 
 def _without_paths(split: Split, named: Mapping[str, str]) -> Split:
