@@ -46,7 +46,7 @@ class TwoTowerConfig:
     """Whether soft labels leave out the items that a user has used; none: where there are lists alone."""
     order: bool | None = None
     """Whether items of a history count by how long ago they were used, learned from what people used next; the log
-    needs times. None: with user ids, chosen on valid where the log has times; else not."""
+    needs times. None: with user ids, chosen on valid where its rows came after the train rows; else not."""
     epochs: int | None = None
     epochs_share: float = 1.0
     """Of the rule's epochs: what a plan cuts where time is short."""
@@ -169,7 +169,7 @@ class TwoTower(Ranker):
         from recdistill.models.two_tower_training import Trained, train_two_tower
 
         sides = Sides.of(train, items=bool(self.config.item_features), users=bool(self.config.user_features))
-        facts = LogFacts.of(train)
+        facts = LogFacts.of(train, valid)
         tried = candidates(self.config, facts) if methods is None else method_candidates(self.config, methods)
         tried = tried[: self.config.trials] if valid is not None else tried[:1]
         best: tuple[float, Trained, dict[str, Any]] | None = None

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from recdistill.data.interactions import Interactions
+    from recdistill.data.interactions import HeldOut, Interactions
     from recdistill.distillation.methods import Methods
     from recdistill.models.two_tower import TwoTowerConfig
 
@@ -19,11 +21,12 @@ class LogFacts:
     users: int
     items: int
     rows: int
-    timed: bool = False
+    asks_next: bool = False
+    """Whether valid rows came after train rows."""
 
     @classmethod
-    def of(cls, train: Interactions) -> LogFacts:
-        return cls(train.n_users, train.n_items, train.n_rows, train.times is not None)
+    def of(cls, train: Interactions, valid: HeldOut | None = None) -> LogFacts:
+        return cls(train.n_users, train.n_items, train.n_rows, came_later(valid, train))
 
     @property
     def density(self) -> float:
@@ -161,10 +164,22 @@ ORDER_FROM = 2.0
 """Mean history below which there is little order to learn from."""
 
 
+def came_later(valid: HeldOut | None, train: Interactions) -> bool:
+    """Whether the valid rows of most people came after their train rows; else nobody asks what comes next."""
+    if valid is None or valid.relevant_times is None or train.times is None:
+        return False
+    last = np.full(train.n_users, -np.inf)
+    np.maximum.at(last, train.user_rows, train.times)
+    first = np.full(len(valid), np.inf)
+    np.minimum.at(first, np.repeat(np.arange(len(valid)), np.diff(valid.relevant.indptr)), valid.relevant_times)
+    known = (valid.user_rows >= 0) & np.isfinite(first)
+    return bool(known.any()) and float(np.mean(first[known] >= last[valid.user_rows[known]])) > 0.5
+
+
 def candidates(config: TwoTowerConfig, facts: LogFacts) -> list[dict[str, Any]]:
     """Settings to choose between on valid; the same for a student that is distilled and one that is alone."""
     if config.user_id:
-        both = config.order is None and facts.timed and facts.mean_history >= ORDER_FROM
+        both = config.order is None and facts.asks_next and facts.mean_history >= ORDER_FROM
         return [{"order": False}, {"order": True}] if both else [{}]
     unset = [{k: v for k, v in choice.items() if getattr(config, k) is None} for choice in CANDIDATES]
     return [choice for place, choice in enumerate(unset) if choice not in unset[:place]]

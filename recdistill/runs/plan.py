@@ -110,7 +110,7 @@ class Plan:
 def make_plan(config: RunConfig, split: Split, cut: list[str]) -> Plan:
     """Trials, epochs and dimensions that fit `config.minutes` for one seed and `config.memory`; `cut` is carried on."""
     train = split.train
-    log = LogFacts.of(train)
+    log = LogFacts.of(train, split.valid)
     memory = parse_size(config.memory) if config.memory else int(0.8 * memory_limit())
     plan = Plan(
         minutes=config.minutes, memory_bytes=memory, trials=config.search.trials or SEARCH_TRIALS, cut=list(cut)

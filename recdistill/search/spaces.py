@@ -76,9 +76,10 @@ def two_tower(config: TwoTowerConfig, train: Interactions) -> Searched:
         "user_weight": Real(default=rule.user_weight, low=0.0, high=1.0),
         "table": OneOf(default="tied" if rule.tied else "full", values=("tied", "full")),
     }
-    if facts.timed and config.order is None:
+    starts: list[dict[str, Any]] = tried[1:]
+    if train.times is not None and config.order is None:
         parameters["order"] = OneOf(default=rule.order, values=(False, True))
-    starts = [{**choice, "table": "full"} if choice.get("order") else choice for choice in tried[1:]]
+        starts = [*starts, {"order": True, "table": "full"}]
     own_choice = {} if config.user_id else {"trials": 1}
     return Searched(parameters=parameters, candidates=tuple(starts), fixed=own_choice)
 

@@ -325,7 +325,8 @@ def cycles(seed: int = 0, users: int = 200, items: int = 12, length: int = 5) ->
     ids = np.repeat(np.arange(users), length)
     train = Interactions.from_ids(ids, paths[:, :-1].ravel(), np.tile(np.arange(length), users))
     relevant = csr_matrix((np.ones(users, np.float32), (np.arange(users), paths[:, -1])), shape=(users, items))
-    return train, HeldOut(np.arange(users), np.arange(users), relevant, np.ones(users, np.int64))
+    when = np.full(users, length)
+    return train, HeldOut(np.arange(users), np.arange(users), relevant, np.ones(users, np.int64), relevant_times=when)
 
 
 ORDERED = {"dim": 8, "epochs": 80, "learning_rate": 0.02}
@@ -344,6 +345,16 @@ def test_order_is_chosen_on_valid_where_it_tells_what_comes_next() -> None:
     assert valid_ndcg(model.scorer, train, valid) > 0.05 + valid_ndcg(without.scorer, train, valid)
     again = TwoTower(**model.settings()).fit(train)  # as a run fits it on all rows
     np.testing.assert_array_equal(again.item_vectors(), model.item_vectors())
+
+
+def test_order_is_not_tried_where_valid_rows_came_before_train_rows() -> None:
+    train, valid = cycles()
+    assert LogFacts.of(train, valid).asks_next
+    assert not LogFacts.of(train).asks_next
+    before = replace(valid, relevant_times=np.full(len(valid), 1))
+    assert candidates(TwoTower().config, LogFacts.of(train, before)) == [{}]
+    assert candidates(TwoTower().config, LogFacts.of(train, valid)) == [{"order": False}, {"order": True}]
+    assert TwoTower(dim=2, epochs=1).fit(train, before).chosen == {}
 
 
 def test_a_log_without_times_has_no_order_to_choose(log: tuple[Interactions, HeldOut]) -> None:
