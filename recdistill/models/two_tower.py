@@ -35,7 +35,8 @@ class TwoTowerConfig:
     tau: float | None = None
     """Temperature: a logit is cosine / tau + bias."""
     user_weight: float | None = None
-    """A user's labels count n^(1-w), n their number: 0 every interaction the same, 1 every user."""
+    """A user's labels count n^(1-w), n their number: 0 every interaction the same, 1 every user. In order, where each
+    step asks one of them, every user counts the same."""
     history_dropout: float | None = None
     """Share of a history that is hidden in training."""
     label_share: float | None = None

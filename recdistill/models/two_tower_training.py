@@ -21,6 +21,7 @@ from recdistill.models.two_tower_features import FeatureRows, OwnRowDropout, Sid
 from recdistill.models.two_tower_order import PlaceWeights
 from recdistill.models.two_tower_rules import TwoTowerPlan
 from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
+from recdistill.objectives.teacher_tile import TeacherSource
 from recdistill.serving.scorers import BagScorer
 from recdistill.tables.codecs import CodedTable, half
 from recdistill.tables.full import FullTables
@@ -217,16 +218,22 @@ def train_two_tower(
             user_weight=plan.user_weight, seed=seed, device=where,
         )  # fmt: skip
 
+    def among(batch: Batch) -> tuple[TeacherSource | None, Tensor | None]:
+        """The teacher and the offsets of logits, among the items that the batch is scored against."""
+        if batch.shown is None:
+            return teacher, None
+        offset = batch.shown.offset
+        return None if teacher is None else teacher.among(batch.shown.items, offset), offset
+
     def in_order(batch: Batch) -> Tensor:
         """Labels at a moment of the histories; what a teacher says, which knows the whole ones, of these."""
-        moment, total = batch.moment or batch, torch.zeros(())
+        moment, total = batch.moment or batch, 0.0 * towers.bias.sum()  # a batch may have nobody with two items
         own_rows = None if kept is None else kept()
         if plan.label_share > 0 and len(moment.users):
             offset = None if moment.shown is None else moment.shown.offset
             total = total + plan.label_share * label_loss(*towers(moment, own_rows), moment.positives, offset=offset)
         if teacher is not None:
-            offset = None if batch.shown is None else batch.shown.offset
-            told = teacher if batch.shown is None or offset is None else teacher.among(batch.shown.items, offset)
+            told, offset = among(batch)
             soft = soft_loss(
                 *towers(batch, own_rows), batch.positives, teacher=told, teacher_users=batch.users, offset=offset
             )
@@ -239,14 +246,11 @@ def train_two_tower(
         users, items, bias = towers(batch, None if kept is None else kept())
         if taught is not None:
             return taught.loss(batch, Vectors(users, items, bias))
-        weight = batch.positives.counts.to(users.dtype).pow(1.0 - plan.user_weight)
-        told, offset = teacher, None
-        if batch.shown is not None:
-            offset = batch.shown.offset
-            told = None if teacher is None else teacher.among(batch.shown.items, offset)
+        told, offset = among(batch)
         return loss(
-            users, items, bias, batch.positives, weight=weight, teacher=told, teacher_users=batch.users, offset=offset
-        )
+            users, items, bias, batch.positives, weight=_weight(batch, plan), teacher=told, teacher_users=batch.users,
+            offset=offset,
+        )  # fmt: skip
 
     schedule = Schedule(epochs=plan.epochs, learning_rate=plan.learning_rate)
     # two bytes an item answer whoever has no history; a fitted vector of d floats ranked .01 NDCG@10 worse

@@ -393,3 +393,10 @@ def test_methods_teach_a_student_in_order_by_its_labels_at_a_moment() -> None:
     assert isinstance(student.scorer, BagScorer)
     assert student.scorer.place_weight is not None
     assert student.scorer.place_weight[0] > 1.2 * student.scorer.place_weight[2]
+
+
+def test_a_batch_in_which_nobody_used_two_items_changes_nothing_and_breaks_nothing() -> None:
+    users = np.array([0, 1, 1, 2, 3, 4, 5])
+    train = Interactions.from_ids(users, np.arange(7) % 4, np.arange(7))
+    model = TwoTower(dim=2, epochs=2, batch_users=1, order=True).fit(train)
+    assert np.isfinite(model.item_vectors()).all()
