@@ -78,14 +78,10 @@ class NearStudentTop(Candidates):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Underestimated(Candidates):
-    """n of the teacher's first `of`, p ∝ tanh(max(0, student's rank - teacher's) / temperature) (DCD: Lee & Kim, 2021).
-
-    They come in the teacher's order. The student's rank is known within its own first `of`; beyond that it comes next.
-    """
+class Discrepant(Candidates):
+    """n of the first `of` of one list, by how much later they come in the other (DCD: Lee & Kim, 2021)."""
 
     needs = frozenset({"top_k"})
-    told = True
 
     n: int = 40
     of: int = 100
@@ -93,8 +89,9 @@ class Underestimated(Candidates):
     every: int = 5
 
     def __post_init__(self) -> None:
-        check_counts("underestimated", n=self.n, of=self.of, every=self.every)
-        check_positive("underestimated", temperature=self.temperature)
+        name = type(self).__name__.lower()
+        check_counts(name, n=self.n, of=self.of, every=self.every)
+        check_positive(name, temperature=self.temperature)
 
     @property
     def student_list(self) -> int:
@@ -103,39 +100,30 @@ class Underestimated(Candidates):
     @property
     def refresh(self) -> int:
         return self.every
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Underestimated(Discrepant):
+    """n of the teacher's first `of`, p ∝ tanh(max(0, student's rank - teacher's) / temperature).
+
+    They come in the teacher's order. The student's rank is known within its own first `of`; beyond that it comes next.
+    """
+
+    told = True
 
     def draw(self, step: Step) -> Listed:
         return discrepant(TeacherTop(k=self.of).draw(step), student_list(step, self.of), step, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overestimated(Candidates):
-    """n of the student's first `of`, p ∝ tanh(max(0, teacher's rank - student's) / temperature) (DCD, 2021)."""
-
-    needs = frozenset({"top_k"})
-
-    n: int = 40
-    of: int = 100
-    temperature: float = 10.0
-    every: int = 5
-
-    def __post_init__(self) -> None:
-        check_counts("overestimated", n=self.n, of=self.of, every=self.every)
-        check_positive("overestimated", temperature=self.temperature)
-
-    @property
-    def student_list(self) -> int:
-        return self.of
-
-    @property
-    def refresh(self) -> int:
-        return self.every
+class Overestimated(Discrepant):
+    """n of the student's first `of`, p ∝ tanh(max(0, teacher's rank - student's) / temperature)."""
 
     def draw(self, step: Step) -> Listed:
         return discrepant(student_list(step, self.of), TeacherTop(k=self.of).draw(step), step, self)
 
 
-def discrepant(own: Listed, other: Listed, step: Step, settings: Underestimated | Overestimated) -> Listed:
+def discrepant(own: Listed, other: Listed, step: Step, settings: Discrepant) -> Listed:
     """Of the list `own`, by how much later its items come in `other`."""
     behind = ranks_in(other, own, step.n_items) - torch.arange(own.items.shape[1], device=own.items.device)
     weight = torch.tanh(behind.clamp(min=0) / settings.temperature).masked_fill(~own.mask, 0.0)
