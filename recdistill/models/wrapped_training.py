@@ -121,10 +121,10 @@ def train_wrapped(
             log.csr(), batch_users=rule.batch_users, history_power=HISTORY_POWER,
             history_dropout=rule.history_dropout, generator=np.random.default_rng([seed, 1]), device=where,
         )  # fmt: skip
+        whole = knowledge is not None and "all_scores" in knowledge.gives
         teacher = None
         if knowledge is not None and rule.label_share < 1.0:
-            teacher = teacher_source(knowledge, temperature=config.temperature, device=where)
-        whole = knowledge is not None and "all_scores" in knowledge.gives
+            teacher = teacher_source(knowledge, temperature=config.temperature, device=where, unseen=not whole)
         loss = _of_vectors if own.vectors else _of_scores
         known = "" if knowledge is None else knowledge.sha256()
         keeps = teacher if isinstance(teacher, Resumable) else None

@@ -174,7 +174,7 @@ def _tile_loss(
     if config.unseen_only:
         teacher = teacher.without(at, logits.shape[1])
     if tau == 1.0:
-        expected = teacher.expected(logits) if config.value else torch.zeros_like(soft_weight)
+        expected = teacher.expected(logits) if config.value else None
         exp = logits.exp_()
         value, on_rest, on_positive = _labels(exp, at, logit_pos, positives, label_weight)
         _take_out(exp, at, config)
@@ -185,7 +185,7 @@ def _tile_loss(
             softened = (offset * (1.0 - 1.0 / tau)).to(logits.dtype)
             tempered += softened
             tempered.view(-1)[at] -= softened[positives.items]
-        expected = teacher.expected(tempered) if config.value else torch.zeros_like(soft_weight)
+        expected = teacher.expected(tempered) if config.value else None
         _take_out(tempered.exp_(), at, config)
         soft_value, soft_gradient = teacher.divergence(tempered, expected, soft_weight * tau * tau)
         exp = logits.exp_()

@@ -25,9 +25,12 @@ class TeacherTile(ABC):
 
     @abstractmethod
     def divergence(
-        self, exp: Tensor, expected: Tensor, weight: Tensor, *, also: Tensor | None = None
+        self, exp: Tensor, expected: Tensor | None, weight: Tensor, *, also: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Σ_rows weight·KL(teacher‖student) and its gradient by the logits + `also`·exp, written over `exp`."""
+        """Σ_rows weight·KL(teacher‖student) and its gradient by the logits + `also`·exp, written over `exp`.
+
+        Without `expected` only the gradient is made, and the value is 0.
+        """
 
 
 class TeacherSource(ABC):
@@ -75,10 +78,12 @@ class FullTile(TeacherTile):
         return (self.probabilities * logits).sum(1, dtype=self.negative_entropy.dtype)
 
     def divergence(
-        self, exp: Tensor, expected: Tensor, weight: Tensor, *, also: Tensor | None = None
+        self, exp: Tensor, expected: Tensor | None, weight: Tensor, *, also: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         total = exp.sum(1, dtype=weight.dtype).clamp_min(torch.finfo(weight.dtype).tiny)
-        value = (weight * (self.negative_entropy - expected + total.log())).sum()
+        value = weight.new_zeros(())
+        if expected is not None:
+            value = (weight * (self.negative_entropy - expected + total.log())).sum()
         factor = weight / total if also is None else weight / total + also
         exp.mul_(factor[:, None])
         return value, exp.addcmul_(self.probabilities.to(exp.dtype), weight[:, None].to(exp.dtype), value=-1.0)
@@ -92,20 +97,24 @@ class ListTile(TeacherTile):
     items: Tensor
     probabilities: Tensor
     tail: Tensor
+    unseen: bool = False
+    """Whether what the users have used was taken out before."""
 
     def without(self, at: Tensor, n_items: int) -> ListTile:
+        if self.unseen:
+            return self
         own = torch.zeros(len(self.tail) * n_items, dtype=torch.bool, device=at.device)
         own[at] = True
         kept = ~own[self.rows * n_items + self.items]
         rows, p = self.rows[kept], self.probabilities[kept]
         left = self.tail.index_add(0, rows, p.to(self.tail.dtype)).clamp_min(_LEAST)
-        return ListTile(rows, self.items[kept], p / left[rows], self.tail / left)
+        return ListTile(rows, self.items[kept], p / left[rows], self.tail / left, unseen=True)
 
     def expected(self, logits: Tensor) -> Tensor:
         return self._sums(self.probabilities * logits.view(-1)[self._at(logits)])
 
     def divergence(
-        self, exp: Tensor, expected: Tensor, weight: Tensor, *, also: Tensor | None = None
+        self, exp: Tensor, expected: Tensor | None, weight: Tensor, *, also: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         at, flat = self._at(exp), exp.view(-1)
         listed = flat[at]
@@ -117,9 +126,11 @@ class ListTile(TeacherTile):
         weight = weight * says_anything
         tail = torch.where(rest > 0, self.tail, 0.0)
         rest = torch.where(rest > 0, rest, 1.0)
-        negative_entropy = self._sums(torch.special.xlogy(self.probabilities, self.probabilities))
-        in_tail = torch.special.xlogy(tail, tail) - tail * rest.log()
-        value = (weight * (negative_entropy + in_tail - expected + total.log())).sum()
+        value = weight.new_zeros(())
+        if expected is not None:
+            negative_entropy = self._sums(torch.special.xlogy(self.probabilities, self.probabilities))
+            in_tail = torch.special.xlogy(tail, tail) - tail * rest.log()
+            value = (weight * (negative_entropy + in_tail - expected + total.log())).sum()
         factor = weight / total if also is None else weight / total + also
         exp.mul_((factor - weight * tail / rest)[:, None])
         flat[at] = (listed * factor[self.rows] - self.probabilities * weight[self.rows]).to(exp.dtype)

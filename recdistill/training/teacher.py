@@ -21,14 +21,19 @@ CACHE_BYTES = 400_000_000
 TILE_ROWS = 512
 
 
-def teacher_source(knowledge: Knowledge, *, temperature: float, device: torch.device) -> TeacherSource:
-    """Soft labels over all items where the teacher has vectors or told all its scores, else from its lists."""
+def teacher_source(
+    knowledge: Knowledge, *, temperature: float, device: torch.device, unseen: bool = False
+) -> TeacherSource:
+    """Soft labels over all items where the teacher has vectors or told all its scores, else from its lists.
+
+    `unseen`: the loss will ask about what users have not used; of lists it is then taken out once, not at every step.
+    """
     if knowledge.logits is not None:
         return CachedTeacher(
             LogitTeacher(knowledge.logits, temperature, device), knowledge.n_users, knowledge.n_items, device
         )
     if knowledge.item_vectors is None:
-        return ListTeacher(knowledge, temperature, device)
+        return ListTeacher(knowledge, temperature, device, unseen=unseen)
     precision = product_precision(device, knowledge.item_vectors.shape[1])
     live = VectorTeacher(knowledge, temperature, precision, device)
     if 2 * knowledge.n_users * knowledge.n_items > CACHE_BYTES:
@@ -123,7 +128,7 @@ class ListTeacher(TeacherSource):
     The tail's mass is known at temperature 1; at others it is estimated as if it were spread evenly over its items.
     """
 
-    def __init__(self, knowledge: Knowledge, temperature: float, device: torch.device) -> None:
+    def __init__(self, knowledge: Knowledge, temperature: float, device: torch.device, *, unseen: bool = False) -> None:
         listed = knowledge.top_items >= 0
         counts = listed.sum(1)
         scores = np.where(listed, knowledge.top_scores.astype(np.float64), -np.inf)
@@ -135,14 +140,17 @@ class ListTeacher(TeacherSource):
         tail_share = np.where(rest > 0, within * mass / np.maximum(1.0 - mass, 1e-12), 0.0)  # in units of `shares`
         each = tail_share / np.maximum(rest, 1)
         softened, tail = shares ** (1.0 / temperature), rest * each ** (1.0 / temperature)
-        total = np.maximum(softened.sum(1) + tail, 1e-300)
+        self._known = torch.from_numpy(counts > 0).to(device)
+        if unseen:
+            listed = listed & ~knowledge.top_own
+            counts = listed.sum(1)
+        total = np.maximum((softened * listed).sum(1) + tail, 1e-300)
         p = (softened / total[:, None])[listed]
         self._offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]))
         self._items = torch.from_numpy(knowledge.top_items[listed].astype(np.int64))
         self._p = torch.from_numpy(p.astype(np.float32))
         self._tail = torch.from_numpy((tail / total).astype(np.float32)).to(device)
-        self._known = torch.from_numpy(counts > 0).to(device)
-        self._device = device
+        self._device, self._unseen = device, unseen
 
     def known(self, user_rows: Tensor) -> Tensor:
         return self._known[user_rows]
@@ -160,4 +168,5 @@ class ListTeacher(TeacherSource):
             items=self._items[entries].to(self._device),
             probabilities=self._p[entries].to(self._device),
             tail=self._tail[user_rows],
+            unseen=self._unseen,
         )

@@ -74,4 +74,5 @@ class SampleOfLists(TeacherSource):
             items=place[shown],
             probabilities=whole.probabilities[shown],
             tail=whole.tail.index_add(0, whole.rows, hidden.to(whole.tail.dtype)),
+            unseen=whole.unseen,
         )

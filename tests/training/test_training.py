@@ -180,6 +180,25 @@ def test_lists_of_the_whole_catalogue_soften_like_the_scores() -> None:
     torch.testing.assert_close(tile.probabilities, want[tile.items], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_lists_lose_what_users_have_used_once_as_they_would_at_every_step(temperature: float) -> None:
+    knowledge = known(k=5)
+    knowledge.top_own[:, 1:3] = True
+    users = torch.tensor([4, 0, 1])
+    whole = ListTeacher(knowledge, temperature, CPU).tile(users)
+    rows = np.repeat(np.arange(3), 2)
+    at = torch.from_numpy(rows * knowledge.n_items + knowledge.top_items[users][:, 1:3].ravel().astype(np.int64))
+    want, found = (
+        whole.without(at, knowledge.n_items),
+        ListTeacher(knowledge, temperature, CPU, unseen=True).tile(users),
+    )
+    assert found.items.tolist() == want.items.tolist()
+    assert found.without(at, knowledge.n_items) is found
+    torch.testing.assert_close(found.probabilities, want.probabilities)
+    torch.testing.assert_close(found.tail, want.tail)
+    assert not torch.isclose(found.tail, whole.tail).any()
+
+
 def test_users_whose_list_is_empty_are_not_known() -> None:
     knowledge = known()
     knowledge.top_items[4] = -1
