@@ -48,6 +48,9 @@ class TwoTowerConfig:
     order: bool | None = None
     """Whether items of a history count by how long ago they were used, learned from what people used next; the log
     needs times. None: with user ids, chosen on valid where its rows came after the train rows; else not."""
+    start: Literal["random", "log", "teacher"] | None = None
+    """What vectors start from: numbers drawn, the log's singular vectors, the teacher's. None: a student without user
+    ids from its teacher where that has vectors or told all its scores, every other model from the log."""
     epochs: int | None = None
     epochs_share: float = 1.0
     """Of the rule's epochs: what a plan cuts where time is short."""
@@ -118,10 +121,23 @@ class TwoTower(Ranker):
     notes: tuple[str, ...] = ()
     """What the last fit made of features, and what it left out."""
     _item_map: ItemMap | None = None
+    _begin: BagScorer | None = None
 
     def _keep(self, scorer: Scorer, train: Interactions, seed: int) -> None:
         super()._keep(scorer, train, seed)
         self._known_beside = self._known_beside._replace(item_map=self._item_map)
+
+    def go_on_from(self, earlier: Ranker) -> Self:
+        """The next `fit` or `distil` starts from this two-tower's vectors, biases and weights of places.
+
+        Raises ConfigError where it is another model, of another dim, or has rows of users.
+        """
+        from recdistill.models.two_tower_begin import checked_begin
+
+        if self.config.user_id:
+            raise ConfigError("two_tower: a model with user ids goes on from nothing. Set user_id = false.")
+        self._begin = checked_begin(earlier.scorer, dim=self.config.dim, n_items=earlier.scorer.n_items)
+        return self
 
     def _fit(
         self, train: Interactions, valid: HeldOut | None, *, seed: int, device: str, progress: Progress | None
@@ -170,6 +186,10 @@ class TwoTower(Ranker):
         from recdistill.models.two_tower_training import Trained, train_two_tower
 
         sides = Sides.of(train, items=bool(self.config.item_features), users=bool(self.config.user_features))
+        if self._begin is not None:
+            from recdistill.models.two_tower_begin import checked_begin
+
+            checked_begin(self._begin, dim=self.config.dim, n_items=train.n_items)
         facts = LogFacts.of(train, valid)
         tried = candidates(self.config, facts) if methods is None else method_candidates(self.config, methods)
         tried = tried[: self.config.trials] if valid is not None else tried[:1]
@@ -181,7 +201,7 @@ class TwoTower(Ranker):
             trained = train_two_tower(
                 settings, train, knowledge, valid, seed=seed, device=device, progress=progress,
                 name=f"{self.label} d={self.config.dim}" + (f", {number} of {len(tried)}" if len(tried) > 1 else ""),
-                sides=sides, make=self._towers(settings, seed), methods=methods,
+                sides=sides, make=self._towers(settings, seed), methods=methods, begin=self._begin,
             )  # fmt: skip
             reached = valid_ndcg(trained.scorer, train, valid) if valid is not None and len(tried) > 1 else 0.0
             if best is None or reached > best[0]:

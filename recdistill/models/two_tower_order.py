@@ -37,6 +37,12 @@ class PlaceWeights(nn.Module):
         """(256,) by place; the last stands for all before it."""
         return self(torch.arange(FARTHEST, device=self.logs.device))
 
+    @torch.no_grad()
+    def take(self, weights: Tensor) -> None:
+        """What `export` gave: (256,) above 0, by place."""
+        assert isinstance(self.stretch, Tensor)
+        self.logs[self.stretch] = weights.log().to(self.logs)
+
 
 def _stretches() -> np.ndarray:
     """int64 (256,) the number that each place has in `logs`."""

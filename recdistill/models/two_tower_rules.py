@@ -58,6 +58,8 @@ class TwoTowerPlan:
     """Items drawn for each batch beside those that its users have used; none: all items."""
     order: bool = False
     """Whether the places of a history's items count."""
+    start: str | None = None
+    """What the tables start from; none: the teacher of a student, else the log."""
 
 
 def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowerPlan:
@@ -82,6 +84,7 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
         feature_dropout=either(config.feature_dropout, FEATURE_DROPOUT),
         negatives=_negatives(config, facts),
         order=order,
+        start=config.start,
     )
 
 

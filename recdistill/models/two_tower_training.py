@@ -17,6 +17,7 @@ from recdistill.distillation.taught import Taught
 from recdistill.errors import ConfigError
 from recdistill.models.base import valid_ndcg
 from recdistill.models.popularity import log_counts
+from recdistill.models.two_tower_begin import go_on_from, sha256_of_begin
 from recdistill.models.two_tower_features import FeatureRows, OwnRowDropout, Sides
 from recdistill.models.two_tower_order import PlaceWeights
 from recdistill.models.two_tower_rules import TwoTowerPlan
@@ -33,7 +34,7 @@ from recdistill.training.device import product_precision, resolve_device
 from recdistill.training.loop import Schedule, train
 from recdistill.training.ordered_batches import OrderedBatches
 from recdistill.training.progress import NullProgress
-from recdistill.training.start import from_log, from_teacher
+from recdistill.training.start import at_random, from_log, from_teacher
 from recdistill.training.state import Resumable
 from recdistill.training.teacher import teacher_source
 
@@ -167,12 +168,15 @@ def train_two_tower(
     sides: Sides | None = None,
     make: Callable[..., Towers] = Towers,
     methods: Methods | None = None,
+    begin: BagScorer | None = None,
 ) -> Trained:
     """One training from the start to the last epoch; `sides` are the features that rows are made of, too, and `make` is
-    called as the class of towers is."""
+    called as the class of towers is. `begin`: what an earlier phase left, to go on from."""
     where = resolve_device(device)
     sides = sides or Sides()
     towers = start_towers(plan, log, knowledge, seed, sides, make).to(where)
+    if begin is not None:
+        go_on_from(towers, begin)
     precision = product_precision(where, plan.dim)
     negatives = None
     if plan.negatives is not None:
@@ -261,7 +265,9 @@ def train_two_tower(
 
     def of() -> list[Any]:
         known = None if knowledge is None else knowledge.sha256()
-        return ["two_tower", dataclasses.asdict(plan), log.sha256(), sides.sha256(), known, seed, str(methods or "")]
+        gone_on = [] if begin is None else [sha256_of_begin(begin)]
+        facts = [dataclasses.asdict(plan), log.sha256(), sides.sha256(), known, seed]
+        return ["two_tower", *facts, str(methods or ""), *gone_on]
 
     to_keep = Kept(of, {"own_rows": kept, "teacher": teacher if isinstance(teacher, Resumable) else None})
     check = None if valid is None else lambda: valid_ndcg(scorer(), log, valid)
@@ -302,9 +308,19 @@ def start_towers(
     sides: Sides,
     make: Callable[..., Towers],
 ) -> Towers:
-    """Users and items from the log's singular vectors; a student's items from its teacher's, where it has vectors."""
+    """Users and items from the log's singular vectors; a student's items from its teacher's, where it has vectors;
+    or from what the plan names."""
     generator = np.random.default_rng(seed)
-    if knowledge is not None and "all_scores" in knowledge.gives and not plan.user_id:
+    told = knowledge is not None and "all_scores" in knowledge.gives and not plan.user_id
+    if plan.start == "teacher" and not told:
+        raise ConfigError(
+            "two_tower: start = 'teacher' needs a teacher that tells all its scores or has vectors, and a student "
+            "without user ids. Leave start out."
+        )
+    if plan.start == "random":
+        start = at_random(log.n_users, log.n_items, plan.dim, generator)
+        items, users = start.items, start.users if plan.user_id else None
+    elif knowledge is not None and told and plan.start != "log":
         items, users = from_teacher(knowledge, plan.dim, generator), None
     else:
         start = from_log(log.csr(), plan.dim, generator)

@@ -25,12 +25,19 @@ class DistilConfig:
     method: dict[str, Any] | str | None = None
     """A method by name, several with commas, or each with its settings, as `rd.distill` takes it; none: soft labels
     over all items."""
+    pre_train: int | None = None
+    """Epochs on labels alone that the student has before it is taught, in a step of its own; none: none."""
+    fine_tune: int | None = None
+    """Epochs on labels alone after it, at a tenth of the learning rate; kept where the valid rows are for it."""
     labels: dict[str, Any] | str | None = None
     """With a method: another objective of labels than the student's own, or their share, {weight = 0.3}."""
 
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise ConfigError(f"distil.top_k = {self.top_k}: a list needs at least one item")
+        for name, epochs in {"pre_train": self.pre_train, "fine_tune": self.fine_tune}.items():
+            if epochs is not None and epochs < 1:
+                raise ConfigError(f"distil.{name} = {epochs}: give at least one epoch, or leave it out")
         if self.temperature is not None and not self.temperature > 0:
             raise ConfigError(f"distil.temperature = {self.temperature}: give a number above 0")
         if self.labels is not None and self.method is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,12 +163,15 @@ def _train(
         models["teacher_svd"] = Trained("teacher_svd", {"dim": dim}, "distill")
     models |= {f"student_{codec}": Trained("two_tower", {"codec": codec}, "compress") for codec in config.compress}
     models |= {name: Trained(choice.kind, choice.settings) for name, choice in chosen.items() if name not in roles}
+    distil = config.distil
+    if not chosen["student"].step.result.get("fine_tuned", True):
+        distil = replace(distil, fine_tune=None)  # the valid rows were against it
     for seed in range(config.seeds):
         teacher = fit("teacher", "teacher", seed)
         knowledge = workshop.extract(teacher, final, config.distil, temperature)
         student = chosen["student"].step
         if not (final.choose and seed == 0):
-            student = workshop.distil(knowledge, chosen["student"].settings, final, seed, config.distil)
+            student = workshop.distil(knowledge, chosen["student"].settings, final, seed, distil)
         models["teacher"].steps[seed], models["teacher"].extracts[seed] = teacher, knowledge
         models["student"].steps[seed] = student
         models["student_alone"].steps[seed] = fit("student_alone", "alone", seed)

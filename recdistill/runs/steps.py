@@ -22,6 +22,8 @@ from recdistill.models.base import Ranker, valid_ndcg
 from recdistill.models.fitted import FittedRanker
 from recdistill.models.registry import MODELS
 from recdistill.models.svd_cut import teacher_svd
+from recdistill.models.two_tower import TwoTower
+from recdistill.models.two_tower_rules import LogFacts, plan
 from recdistill.runs import inputs
 from recdistill.runs.config import DistilConfig, RunConfig
 from recdistill.runs.evaluations import save_evaluation
@@ -39,7 +41,9 @@ VERSIONS = {
     "teacher": 5,
     "baseline": 3,
     "knowledge": 1,
+    "pre_train": 1,
     "student": 4,
+    "fine_tune": 1,
     "alone": 4,
     "teacher_svd": 3,
     "compress": 2,
@@ -47,6 +51,8 @@ VERSIONS = {
     "cold_items": 1,
     "footprint": 1,
 }
+FINE_TUNE_RATE = 0.1
+"""Of the student's learning rate: what it was taught is not to be forgotten."""
 FOOTPRINT_SECONDS = 1.5
 """Of measuring, for each model."""
 
@@ -137,16 +143,75 @@ class Workshop:
         return self.run.step("knowledge", VERSIONS["knowledge"], inputs, build)
 
     def distil(self, knowledge: Done, settings: Mapping[str, Any], part: Part, seed: int, distil: DistilConfig) -> Done:
-        """The student that learns from the knowledge and the labels."""
+        """The student that learns from the knowledge and the labels: pre-trained, taught, fine-tuned, each in a step of
+        its own, the first and the last where they are asked for."""
+        begun = None if distil.pre_train is None else self._pre_train(settings, part, seed, distil.pre_train)
+        taught = self._teach(knowledge, settings, part, seed, distil, begun)
+        done = taught if distil.fine_tune is None else self._fine_tune(taught, settings, part, seed, distil.fine_tune)
+        phases = {step.key: step.seconds for step in (begun, taught, done) if step is not None}
+        return replace(done, seconds=sum(phases.values()))
 
+    def _pre_train(self, settings: Mapping[str, Any], part: Part, seed: int, epochs: int) -> Done:
+        """On labels alone, with the rule's settings where they are still to be chosen."""
+
+        def build(folder: Path) -> dict[str, Any]:
+            student = TwoTower(**{**settings, "epochs": epochs, "trials": 1})
+            bar = self.progress.named("pre-train", seed)
+            student.fit(part.split.train, part.valid, seed=seed, device=self.device, progress=bar)
+            return self._keep(student, folder, "student", part)
+
+        inputs = {
+            "settings": dict(settings),
+            "part": part.key,
+            "seed": seed,
+            "device": self.device,
+            "epochs": epochs,
+        }
+        return self.run.step("pre_train", VERSIONS["pre_train"], inputs, build)
+
+    def _fine_tune(self, taught: Done, settings: Mapping[str, Any], part: Part, seed: int, epochs: int) -> Done:
+        """On labels alone, from what was taught; where valid rows choose, the better of both is the student."""
+        chosen, decides = taught.result["chosen"], part.choose and seed == 0
+
+        def build(folder: Path) -> dict[str, Any]:
+            own = {**settings, **chosen}
+            rule = plan(TwoTower(**own).config, LogFacts.of(part.split.train, part.valid), distilled=False)
+            own |= {"epochs": epochs, "trials": 1, "learning_rate": FINE_TUNE_RATE * rule.learning_rate}
+            before = FittedRanker.load(taught.folder / "artifact")
+            student: Ranker = TwoTower(**own).go_on_from(before)
+            bar = self.progress.named("fine-tune", seed)
+            student.fit(part.split.train, part.valid, seed=seed, device=self.device, progress=bar)
+            better = True
+            if decides:
+                reached = valid_ndcg(student.scorer, part.split.train, part.valid)
+                better = reached > taught.result["valid"]
+            kept = self._keep(student if better else before, folder, "student", part)
+            return kept | {"chosen": chosen, "fine_tuned": better}
+
+        inputs = {
+            "taught": taught.key,
+            "part": part.key,
+            "seed": seed,
+            "device": self.device,
+            "epochs": epochs,
+            "decides": decides,
+        }
+        return self.run.step("fine_tune", VERSIONS["fine_tune"], inputs, build)
+
+    def _teach(
+        self, knowledge: Done, settings: Mapping[str, Any], part: Part, seed: int, distil: DistilConfig,
+        begun: Done | None,
+    ) -> Done:  # fmt: skip
         def build(folder: Path) -> dict[str, Any]:
             known = Knowledge.load(knowledge.folder / "knowledge")
             known.check(part.split.train)
-            student = MODELS["two_tower"](**settings)
+            student = TwoTower(**settings)
+            if begun is not None:
+                student.go_on_from(FittedRanker.load(begun.folder / "artifact"))
             bar, methods = self.progress.named("student", seed), distil.methods()
             if methods is not None:
                 known = _told(known, methods, part.split.train, distil.top_k)
-            student.distil(  # type: ignore[attr-defined]
+            student.distil(
                 part.split.train, known, part.valid, seed=seed, device=self.device, progress=bar, methods=methods
             )
             return self._keep(student, folder, "student", part)
@@ -158,6 +223,8 @@ class Workshop:
             "seed": seed,
             "device": self.device,
         }
+        if begun is not None:
+            inputs["begun"] = begun.key
         if distil.method is not None:
             inputs |= {"method": distil.method, "labels": distil.labels}
         return self.run.step("student", VERSIONS["student"], inputs, build)

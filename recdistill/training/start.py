@@ -31,6 +31,12 @@ def from_log(csr: csr_matrix, dim: int, generator: np.random.Generator) -> Start
     return Start(_rows(found.users * root, dim, generator), _rows(found.items * root, dim, generator))
 
 
+def at_random(n_users: int, n_items: int, dim: int, generator: np.random.Generator) -> Start:
+    """Rows from a normal distribution, of the same scale."""
+    users, items = (generator.standard_normal((rows, dim), np.float32) for rows in (n_users, n_items))
+    return Start(_rows(users, dim, generator), _rows(items, dim, generator))
+
+
 def from_teacher(knowledge: Knowledge, dim: int, generator: np.random.Generator) -> np.ndarray:
     """Items from the teacher's item vectors, turned to their own singular directions and cut to `dim`; from those in
     which its users' logits differ, where it told all its scores (needs vectors or all_scores)."""

@@ -31,21 +31,28 @@ def digests(folder: Path) -> dict[str, Any]:
     """Version and digest of every step of a run on the tiny log; steps done several times are taken together."""
     log = folder / "tiny.csv"
     with_split(tiny_frame()).to_csv(log, index=False)
-    words = [word for setting in (*TINY_SETTINGS, f"baselines={BASELINES}") for word in ("--set", setting)]
-    words += ["--out", str(folder / "out"), "--quiet", "--split-column", "split", "--device", "cpu"]
-    assert main(["run", "--log", str(log), *words]) == 0
-    fixed = {path.name for path in (folder / "out" / "steps" / "popularity").iterdir()}
+    plain, phases = folder / "plain", folder / "phases"
+    _run(log, plain, f"baselines={BASELINES}")
+    _run(log, phases, "distil.pre_train=2", "distil.fine_tune=1")
+    fixed = {path.name for path in (plain / "steps" / "popularity").iterdir()}
     found: dict[str, Any] = {}
-    for name in sorted(path.name for path in (folder / "out" / "steps").iterdir()):
+    every = sorted((plain / "steps").iterdir()) + [phases / "steps" / name for name in ("pre_train", "fine_tune")]
+    for of, name in ((path, path.name) for path in every):
         if name == "footprint":  # a clock's numbers
             continue
-        steps = sorted((folder / "out" / "steps" / name).iterdir())
+        steps = sorted(of.iterdir())
         if name == "evaluate":  # of models whose lists no processor's rounding changes
             steps = [step for step in steps if _model_of(step) in fixed]
         numbers = np.sort(np.concatenate([_numbers(step) for step in steps]))
         version = json.loads((steps[0] / "step.json").read_text())["version"]
         found[name] = {"version": version, "digest": [float(f"{number:.6g}") for number in numbers]}
     return found
+
+
+def _run(log: Path, out: Path, *given: str) -> None:
+    words = [word for setting in (*TINY_SETTINGS, *given) for word in ("--set", setting)]
+    words += ["--out", str(out), "--quiet", "--split-column", "split", "--device", "cpu"]
+    assert main(["run", "--log", str(log), *words]) == 0
 
 
 def _model_of(step: Path) -> str:
