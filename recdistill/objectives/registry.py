@@ -26,6 +26,7 @@ from recdistill.objectives.knowledge.rrd import RRD
 from recdistill.objectives.knowledge.soft_bce import SoftBCE
 from recdistill.objectives.knowledge.soft_kl import SoftKL
 from recdistill.objectives.knowledge.soft_kl_topk import SoftKLTopK
+from recdistill.objectives.knowledge.standardised_kl import StandardisedKL
 from recdistill.objectives.knowledge.unkd import UnKD
 from recdistill.objectives.labels.bce import BCE
 from recdistill.objectives.labels.bpr import BPR
@@ -57,6 +58,7 @@ OBJECTIVES.register("soft_kl", SoftKL)
 OBJECTIVES.register("soft_kl_topk", SoftKLTopK)
 OBJECTIVES.register("reverse_kl", ReverseKL)
 OBJECTIVES.register("js", JS)
+OBJECTIVES.register("standardised_kl", StandardisedKL)
 OBJECTIVES.register("soft_bce", SoftBCE)
 OBJECTIVES.register("rd", RD)
 OBJECTIVES.register("cd", CD)

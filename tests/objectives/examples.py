@@ -190,6 +190,7 @@ _MAKERS: dict[str, tuple[Callable[[Draw], Inputs], dict[str, Any]]] = {
     "soft_kl_topk": (_soft_kl_topk, {"settings": {"tau": 1.7}}),
     "reverse_kl": (_soft, {"settings": {"tau": 1.7}}),
     "js": (_soft, {"settings": {"tau": 1.7}}),
+    "standardised_kl": (_soft, {"settings": {"tau": 0.7}}),
     "soft_bce": (_soft, {"settings": {"tau": 1.7}}),
     "rd": (lambda d: _listed(d, {"top": 4, "samples": 6}, "student"), {"settings": {"item_count": 40, "decay": 3.0}}),
     "cd": (lambda d: _listed(d, {"samples": 6}, "student", "teacher"), {"settings": {"t1": 1.5, "t2": 0.4}}),

@@ -52,7 +52,18 @@ ORDERED = {
 
 SHIFTED = (
     *("softmax", "sampled_softmax", "bpr", "bsl", "unkd", "hard_labels_softmax", "hard_labels_bpr", "soft_kl"),
-    *("reverse_kl", "js", "soft_kl_topk", "rrd", "ir_rrd", "dcd", "margin_mse", "plackett_luce", "rce_kd"),
+    *(
+        "reverse_kl",
+        "js",
+        "standardised_kl",
+        "soft_kl_topk",
+        "rrd",
+        "ir_rrd",
+        "dcd",
+        "margin_mse",
+        "plackett_luce",
+        "rce_kd",
+    ),
     *("hetcomp_overall", "hetcomp_ranking", "mutual_kl"),
 )
 NOT_SHIFTED = ("bce", "soft_bce", "cd", "rd", "hard_labels_softplus", "mutual_bce")
