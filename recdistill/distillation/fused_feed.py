@@ -18,7 +18,8 @@ class FusedFeed(Feed):
     def __init__(self, objective: SoftKL, candidates: Catalogue, source: Source) -> None:
         tau = objective.config.tau
         self.loss_of = CatalogueLoss(CatalogueConfig(label_share=0.0, temperature=tau, unseen_only=candidates.unseen))
-        self.teacher = teacher_source(source.knowledge, temperature=tau, device=source.device, unseen=candidates.unseen)
+        used = source.csr if candidates.unseen else None
+        self.teacher = teacher_source(source.knowledge, temperature=tau, device=source.device, unseen=used)
 
     def loss(self, taken: Taken) -> Tensor:
         step = taken.step

@@ -49,7 +49,7 @@ class TwoTowerPlan:
     history_dropout: float
     label_share: float
     temperature: float
-    unseen_only: bool | None
+    unseen_only: bool
     epochs: int
     learning_rate: float
     batch_users: int
@@ -77,7 +77,7 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
         history_dropout=either(config.history_dropout, 0.0),
         label_share=either(config.label_share, 0.1) if distilled else 1.0,
         temperature=config.temperature,
-        unseen_only=config.unseen_only,
+        unseen_only=config.unseen_only is not False,
         epochs=max(1, round(epochs * config.epochs_share)),
         learning_rate=either(config.learning_rate, 1e-2 if compact else 5e-3),
         batch_users=config.batch_users,

@@ -189,8 +189,9 @@ def train_two_tower(
     )  # fmt: skip
     teacher, unseen_only = None, False
     if knowledge is not None and methods is None and plan.label_share < 1.0:
-        unseen_only = "all_scores" not in knowledge.gives if plan.unseen_only is None else plan.unseen_only
-        teacher = teacher_source(knowledge, temperature=plan.temperature, device=where, unseen=unseen_only)
+        unseen_only = plan.unseen_only
+        used = log.csr() if unseen_only else None
+        teacher = teacher_source(knowledge, temperature=plan.temperature, device=where, unseen=used)
     config = CatalogueConfig(
         label_share=plan.label_share, temperature=plan.temperature, precision=precision, unseen_only=unseen_only,
         value=False,

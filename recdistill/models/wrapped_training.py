@@ -124,7 +124,9 @@ def train_wrapped(
         whole = knowledge is not None and "all_scores" in knowledge.gives
         teacher = None
         if knowledge is not None and rule.label_share < 1.0:
-            teacher = teacher_source(knowledge, temperature=config.temperature, device=where, unseen=not whole)
+            teacher = teacher_source(
+                knowledge, temperature=config.temperature, device=where, unseen=None if whole else log.csr()
+            )
         loss = _of_vectors if own.vectors else _of_scores
         known = "" if knowledge is None else knowledge.sha256()
         keeps = teacher if isinstance(teacher, Resumable) else None

@@ -57,6 +57,8 @@ class FullTile(TeacherTile):
 
     probabilities: Tensor
     negative_entropy: Tensor
+    unseen: bool = False
+    """Whether what the users have used was taken out before."""
 
     @classmethod
     def of(cls, logits: Tensor) -> FullTile:
@@ -66,13 +68,15 @@ class FullTile(TeacherTile):
         return cls(p, log_p.mul_(p).sum(1))
 
     def without(self, at: Tensor, n_items: int) -> FullTile:
+        if self.unseen:
+            return self
         taken, rows = self.probabilities.view(-1)[at].to(self.negative_entropy.dtype), at // n_items
         left = self.negative_entropy.new_ones(len(self.negative_entropy)).index_add_(0, rows, -taken)
         left = left.clamp_min(_LEAST)
         entropy = self.negative_entropy.index_add(0, rows, -torch.special.xlogy(taken, taken))
         kept = self.probabilities.clone()
         kept.view(-1)[at] = 0.0
-        return FullTile(kept.div_(left[:, None]), entropy / left - left.log())
+        return FullTile(kept.div_(left[:, None]), entropy / left - left.log(), unseen=True)
 
     def expected(self, logits: Tensor) -> Tensor:
         return (self.probabilities * logits).sum(1, dtype=self.negative_entropy.dtype)

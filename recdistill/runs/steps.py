@@ -42,7 +42,7 @@ VERSIONS = {
     "baseline": 3,
     "knowledge": 1,
     "pre_train": 1,
-    "student": 4,
+    "student": 5,
     "fine_tune": 1,
     "alone": 4,
     "teacher_svd": 3,

@@ -14,6 +14,8 @@ from recdistill.training.device import product_precision
 from recdistill.training.teacher_sample import SampleOfLists, SampleOfTiles, SampleOfVectors
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
     from recdistill.knowledge.store import Knowledge
 
 CACHE_BYTES = 400_000_000
@@ -22,23 +24,23 @@ TILE_ROWS = 512
 
 
 def teacher_source(
-    knowledge: Knowledge, *, temperature: float, device: torch.device, unseen: bool = False
+    knowledge: Knowledge, *, temperature: float, device: torch.device, unseen: csr_matrix | None = None
 ) -> TeacherSource:
     """Soft labels over all items where the teacher has vectors or told all its scores, else from its lists.
 
-    `unseen`: the loss will ask about what users have not used; of lists it is then taken out once, not at every step.
+    `unseen`: the training log (n_users, n_items), where the loss asks about what users have not used; the rest is then
+    taken out once, not at every step, of all that is kept in memory.
     """
     if knowledge.logits is not None:
-        return CachedTeacher(
-            LogitTeacher(knowledge.logits, temperature, device), knowledge.n_users, knowledge.n_items, device
-        )
+        told = LogitTeacher(knowledge.logits, temperature, device)
+        return CachedTeacher(told, knowledge.n_users, knowledge.n_items, device, unseen)
     if knowledge.item_vectors is None:
-        return ListTeacher(knowledge, temperature, device, unseen=unseen)
+        return ListTeacher(knowledge, temperature, device, unseen=unseen is not None)
     precision = product_precision(device, knowledge.item_vectors.shape[1])
     live = VectorTeacher(knowledge, temperature, precision, device)
     if 2 * knowledge.n_users * knowledge.n_items > CACHE_BYTES:
         return live
-    return CachedTeacher(live, knowledge.n_users, knowledge.n_items, device)
+    return CachedTeacher(live, knowledge.n_users, knowledge.n_items, device, unseen)
 
 
 class VectorTeacher(TeacherSource):
@@ -102,7 +104,16 @@ class LogitTeacher(TeacherSource):
 class CachedTeacher(TeacherSource):
     """All probabilities in memory, in half precision: the large matrix product is done once."""
 
-    def __init__(self, source: TeacherSource, n_users: int, n_items: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        source: TeacherSource,
+        n_users: int,
+        n_items: int,
+        device: torch.device,
+        unseen: csr_matrix | None = None,
+    ) -> None:
+        """unseen: (n_users, n_items), what users have used and nothing is to be said about; none: all is said."""
+        self._unseen = unseen is not None
         self._p = torch.empty(n_users, n_items, dtype=torch.bfloat16, device=device)
         self._negative_entropy = torch.empty(n_users, device=device)
         self._known = source.known(torch.arange(n_users, device=device))
@@ -110,6 +121,10 @@ class CachedTeacher(TeacherSource):
             rows = torch.arange(start, min(start + TILE_ROWS, n_users), device=device)
             tile = source.tile(rows)
             assert isinstance(tile, FullTile)
+            if unseen is not None:
+                used = unseen[start : start + TILE_ROWS]
+                own = np.repeat(np.arange(used.shape[0], dtype=np.int64), np.diff(used.indptr)) * n_items + used.indices
+                tile = tile.without(torch.from_numpy(own).to(device), n_items)
             self._p[rows], self._negative_entropy[rows] = tile.probabilities.to(torch.bfloat16), tile.negative_entropy
 
     def known(self, user_rows: Tensor) -> Tensor:
@@ -119,7 +134,7 @@ class CachedTeacher(TeacherSource):
         return SampleOfTiles(self, items, offset)
 
     def tile(self, user_rows: Tensor, at: Tensor | None = None) -> FullTile:
-        return FullTile(self._p[user_rows], self._negative_entropy[user_rows])
+        return FullTile(self._p[user_rows], self._negative_entropy[user_rows], self._unseen)
 
 
 class ListTeacher(TeacherSource):

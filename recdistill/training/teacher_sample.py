@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -48,7 +50,7 @@ class SampleOfTiles(TeacherSource):
         logits += self._offset
         if at is not None:
             logits.view(-1)[at] -= self._offset[at % len(self._items)]
-        return FullTile.of(logits)
+        return dataclasses.replace(FullTile.of(logits), unseen=whole.unseen)
 
 
 class SampleOfLists(TeacherSource):

@@ -77,7 +77,7 @@ def test_a_student_learns_from_vectors_and_from_lists(
     train, held = log
     known = knowledge if form == "vectors" else lists_only(knowledge)
     student = TwoTower(**{**QUICK, "dim": 4}, user_id=False, label_share=0.0).distil(train, known)
-    assert valid_ndcg(student.scorer, train, held, 4) > 0.95
+    assert valid_ndcg(student.scorer, train, held, 4) > 0.9
 
 
 def test_soft_labels_bring_the_student_to_the_teachers_beliefs(
@@ -85,7 +85,7 @@ def test_soft_labels_bring_the_student_to_the_teachers_beliefs(
 ) -> None:
     train, _ = log
     settings = {**QUICK, "user_id": False, "history_dropout": 0.0}
-    known = TwoTower(**settings, label_share=0.0).distil(train, knowledge)
+    known = TwoTower(**settings, label_share=0.0, unseen_only=False).distil(train, knowledge)
     alone = TwoTower(**settings).fit(train)
     histories = Histories.from_csr(train.csr())
     logits = knowledge.user_vectors @ knowledge.item_vectors.T + knowledge.item_bias  # type: ignore[union-attr, operator]

@@ -199,6 +199,22 @@ def test_lists_lose_what_users_have_used_once_as_they_would_at_every_step(temper
     assert not torch.isclose(found.tail, whole.tail).any()
 
 
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_what_users_have_used_is_taken_once_out_of_probabilities_that_are_kept(temperature: float) -> None:
+    used = csr_matrix(np.random.default_rng(1).random((7, 12)) < 0.3)
+    users = torch.tensor([6, 0, 3])
+    rows, items = used[users.numpy()].nonzero()
+    at = torch.from_numpy(rows.astype(np.int64) * 12 + items)
+    want = teacher_source(known(), temperature=temperature, device=CPU).tile(users).without(at, 12)
+    found = teacher_source(known(), temperature=temperature, device=CPU, unseen=used).tile(users)
+    assert isinstance(want, FullTile)
+    assert isinstance(found, FullTile)
+    assert found.without(at, 12) is found
+    assert float(found.probabilities.view(-1)[at].abs().max()) == 0.0
+    torch.testing.assert_close(found.probabilities.float(), want.probabilities.float(), atol=5e-3, rtol=2e-2)
+    torch.testing.assert_close(found.negative_entropy, want.negative_entropy, atol=2e-2, rtol=2e-2)
+
+
 def test_users_whose_list_is_empty_are_not_known() -> None:
     knowledge = known()
     knowledge.top_items[4] = -1
