@@ -44,7 +44,8 @@ class TwoTowerConfig:
     temperature: float = 1.0
     """Softens the teacher's and the student's distributions; the loss carries its square."""
     unseen_only: bool | None = None
-    """Whether soft labels leave out the items that a user has used, which are never recommended; none: they do."""
+    """Whether soft labels leave out the items that a user has used, which are never recommended; none: of lists, and of
+    whole scores from 24 numbers an item."""
     order: bool | None = None
     """Whether items of a history count by how long ago they were used, learned from what people used next; the log
     needs times. None: with user ids, chosen on valid where its rows came after the train rows; else not."""

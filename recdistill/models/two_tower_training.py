@@ -20,7 +20,7 @@ from recdistill.models.popularity import log_counts
 from recdistill.models.two_tower_begin import go_on_from, sha256_of_begin
 from recdistill.models.two_tower_features import FeatureRows, OwnRowDropout, Sides
 from recdistill.models.two_tower_order import PlaceWeights
-from recdistill.models.two_tower_rules import TwoTowerPlan
+from recdistill.models.two_tower_rules import TwoTowerPlan, leaves_out_used
 from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
 from recdistill.objectives.teacher_tile import TeacherSource
 from recdistill.serving.scorers import BagScorer
@@ -189,7 +189,7 @@ def train_two_tower(
     )  # fmt: skip
     teacher, unseen_only = None, False
     if knowledge is not None and methods is None and plan.label_share < 1.0:
-        unseen_only = plan.unseen_only
+        unseen_only = leaves_out_used(plan, whole="all_scores" in knowledge.gives)
         used = log.csr() if unseen_only else None
         teacher = teacher_source(knowledge, temperature=plan.temperature, device=where, unseen=used)
     config = CatalogueConfig(
