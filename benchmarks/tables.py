@@ -1,4 +1,5 @@
-"""Put the committed results into the README, between its markers; a test holds the README to them.
+"""Put the committed results into the README, between its markers, and what was measured of each method into
+docs/methods.md; a test holds both to them.
 
 python benchmarks/tables.py
 """
@@ -9,6 +10,8 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+
+from recdistill.comparison.text import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = {
@@ -44,15 +47,59 @@ def size(number: int) -> str:
 
 
 def filled(readme: str) -> str:
-    """The README with every `<!-- result: NAME -->` block made anew from benchmarks/results/NAME.json."""
+    """The README with every `<!-- result: NAME -->` block made anew from benchmarks/results/NAME.json, and every
+    `<!-- comparison: D -->` block from benchmarks/compare/table.json, of students of D numbers an item."""
 
     def fill(match: re.Match[str]) -> str:
         result = json.loads((ROOT / "benchmarks" / "results" / f"{match[1]}.json").read_text())
         return f"<!-- result: {match[1]} -->\n{table(result)}\n<!-- end -->"
 
+    def compared(match: re.Match[str]) -> str:
+        found = json.loads((ROOT / "benchmarks" / "compare" / "table.json").read_text())
+        return f"<!-- comparison: {match[1]} -->\n{markdown(found, int(match[1]))}\n<!-- end -->"
+
+    readme = re.sub(r"<!-- comparison: (\d+) -->\n.*?<!-- end -->", compared, readme, flags=re.DOTALL)
     return re.sub(r"<!-- result: ([\w-]+) -->\n.*?<!-- end -->", fill, readme, flags=re.DOTALL)
 
 
+MEASURED_DIM = 32
+"""Of the students in docs/methods.md."""
+OTHERS = {
+    "hard_labels_softplus": "hard_labels", "hetcomp_ranking": "hetcomp", "pckd_list": "pckd", "mutual_bce": "mutual",
+}  # fmt: skip
+"""Second names of an objective, and the one that it is compared by."""
+
+
+def measured(page: str) -> str:
+    """docs/methods.md with every method's line of what was measured here, from benchmarks/compare/table.json."""
+    path = ROOT / "benchmarks" / "compare" / "table.json"
+    rows = json.loads(path.read_text())["rows"] if path.is_file() else []
+    found = {
+        (row["log"], row["method"]): row for row in rows if row["dim"] == MEASURED_DIM and row["status"] == "measured"
+    }
+
+    def fill(match: re.Match[str]) -> str:
+        names = re.findall(r"`(\w+)`", match[1])
+        told = [
+            _told(log, row, found[log, "default"], found[log, "alone"])
+            for (log, name), row in found.items()
+            if name in {OTHERS.get(one, one) for one in names} and {(log, "default"), (log, "alone")} <= found.keys()
+        ]
+        return f"### {match[1]} ·{match[2]}- Measured here: {'; '.join(told) or 'not yet'}.\n"
+
+    return re.sub(
+        r"^### (`[^\n]*?`) ·(.*?)- Measured here: .*?\.\n(?=\n|\Z)", fill, page, flags=re.MULTILINE | re.DOTALL
+    )
+
+
+def _told(log: str, row: dict[str, Any], default: dict[str, Any], alone: dict[str, Any]) -> str:
+    """NDCG@20 on test of students with the same dimension, and what an epoch of training costs beside the other's."""
+    score, by_default, without = (f"{one['metrics']['ndcg@20']:.4f}".lstrip("0") for one in (row, default, alone))
+    seeds = "one seed" if len(row["seeds"]) == 1 else f"{len(row['seeds'])} seeds"
+    return f"{log}, NDCG@20 {score}, the student alone {without}, by default {by_default} ({seeds})"
+
+
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, make in (("README.md", filled), ("docs/methods.md", measured)):
+        path = ROOT / name
+        path.write_text(make(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -32,8 +32,12 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
-            raise ConfigError(f"no {self.what} {name!r}. {nearest(name, self._entries)}")
+            raise ConfigError(f"no {self.what} {name!r}. {nearest(name, self._known())}")
         return self._entries[name]
+
+    def _known(self) -> Iterable[str]:
+        """The names that a message offers."""
+        return self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

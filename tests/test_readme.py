@@ -86,4 +86,6 @@ def test_the_tables_of_the_readme_are_the_committed_results() -> None:
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     assert tables.filled(README) == README, "run python benchmarks/tables.py"
+    methods = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert tables.measured(methods) == methods, "run python benchmarks/tables.py"
     assert README.count("| **student**") >= 1

@@ -8,13 +8,14 @@ SPLITS = ("global-time", "ratio", "per-user", "leave-last-n", "random", "user-fo
 """The registered splits, spelled as options are, so that help needs no import of what splits."""
 
 
-def add_log_arguments(parser: argparse.ArgumentParser) -> None:
-    """An option's `dest` is the setting it stands for, section and name."""
+def add_log_arguments(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+    """An option's `dest` is the setting it stands for, section and name. `many`: --log may come again, with a name."""
     log = parser.add_argument_group("the log")
     log.add_argument(
         "--log",
         dest="data.log",
-        metavar="PATH",
+        action="append" if many else "store",
+        metavar="NAME=PATH" if many else "PATH",
         help="CSV, TSV, Parquet, JSON lines, a MovieLens or RecBole layout, gz, zst or zip of these, a folder, SQLite",
     )
     log.add_argument("--dataset", dest="data.dataset", metavar="NAME", help="a data set by name: recdistill data list")

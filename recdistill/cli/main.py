@@ -10,7 +10,23 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from recdistill import __version__
-from recdistill.cli import data, demo, doctor, events, index, recommend, report, run, serve, tune
+from recdistill.cli import (
+    compare,
+    compress,
+    data,
+    demo,
+    diagnose,
+    doctor,
+    events,
+    explain,
+    frontier,
+    index,
+    recommend,
+    report,
+    run,
+    serve,
+    tune,
+)
 from recdistill.errors import RecdistillError
 from recdistill.registry import nearest
 
@@ -18,7 +34,23 @@ from recdistill.registry import nearest
 # Read when torch is first loaded, which is later. A value that is set already stays.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-VERBS = (demo, run, tune, data, report, recommend, index, serve, doctor, events)
+VERBS = (
+    demo,
+    run,
+    compress,
+    frontier,
+    tune,
+    compare,
+    data,
+    report,
+    diagnose,
+    explain,
+    recommend,
+    index,
+    serve,
+    doctor,
+    events,
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from recdistill.compression.rotation import rotation, turned
+from recdistill.compression.sizes import size_in_bytes
 from recdistill.errors import ConfigError
 from recdistill.models.fitted import FittedRanker
+from recdistill.serving.bag import BagScorer
 from recdistill.tables.codecs import CODECS
 
 if TYPE_CHECKING:
     from recdistill.models.base import Ranker
+    from recdistill.serving.scorers import Scorer
 
-UNITS = {"b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 
+def compress(
+    student: Ranker, *, codec: str | None = None, budget: str | int | None = None, seed: int = 0
+) -> FittedRanker:
+    """The student stored by `codec` (fp16, int8, int4, pq16, …: docs/codecs.md), or by the most precise of the plain
+    codecs within `budget` bytes ("100kB").
 
-def compress(student: Ranker, *, codec: str | None = None, budget: str | int | None = None) -> FittedRanker:
-    """The student stored by `codec` (fp16, int8), or by the most precise codec within `budget` bytes ("100kB").
-
-    Item weights and biases are stored in fp16 beside coded tables. Raises ConfigError where neither or both are given,
-    and where even the smallest codec is above the budget.
+    Item weights and biases are stored in fp16 beside coded tables, in 8 bits beside those of fewer. `seed` draws the
+    rotation that a model of vectors gets before a codec with scales shared by rows. Raises ConfigError where neither or
+    both are given, and where even the smallest codec is above the budget.
     """
     if (codec is None) == (budget is None):
         raise ConfigError("compress: give either codec='int8' or budget='100kB'")
     if codec is not None:
-        return FittedRanker.of(student, student.scorer.quantized(codec), kind=student.kind)
-    limit = _bytes(budget if budget is not None else 0)
+        return _fitted(student, converted(student.scorer, codec, seed=seed))
+    limit = size_in_bytes(budget if budget is not None else 0)
     sizes = {}
     for name in CODECS:  # registered from the most precise to the smallest
-        small = student.scorer.quantized(name)
-        sizes[name] = small.nbytes
-        if small.nbytes <= limit:
-            return FittedRanker.of(student, small, kind=student.kind)
+        small = converted(student.scorer, name, seed=seed)
+        sizes[name] = small.scorer.nbytes
+        if small.scorer.nbytes <= limit:
+            return _fitted(student, small)
     name, size = min(sizes.items(), key=lambda pair: pair[1])
     raise ConfigError(
         f"budget {budget}: the smallest this student gets is {size / 1000:.0f} kB ({name}); use a smaller dim"
     )
 
 
-def _bytes(budget: str | int) -> int:
-    if isinstance(budget, int):
-        return budget
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?b)\s*", budget.lower())
-    if not match:
-        raise ConfigError(f"budget {budget!r}: write it like '100kB' or '1.5MB' (1 kB = 1,000 bytes)")
-    return int(float(match[1]) * UNITS[match[2]])
+class Converted(NamedTuple):
+    scorer: Scorer
+    turn: np.ndarray | None
+    """(dimension, dimension) what all vectors were multiplied by, where they were."""
+
+
+def converted(scorer: Scorer, codec: str, *, seed: int) -> Converted:
+    """The scorer stored by another codec; tables that already are keep their codes."""
+    stored = all(table == codec for table in scorer.config()["codecs"].values())
+    if stored or not CODECS[codec].rotated or not isinstance(scorer, BagScorer):
+        return Converted(scorer.quantized(codec), None)
+    turn = rotation(scorer.dimension, np.random.default_rng(seed))
+    return Converted(turned(scorer, turn).quantized(codec), turn)
+
+
+def _fitted(student: Ranker, small: Converted) -> FittedRanker:
+    fitted = FittedRanker.of(student, small.scorer, kind=student.kind)
+    return fitted if small.turn is None else fitted.turned(small.turn)

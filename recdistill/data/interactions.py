@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,20 @@ class Interactions:
     @property
     def n_rows(self) -> int:
         return len(self.user_rows)
+
+    def of_users(self, user_rows: np.ndarray) -> Interactions:
+        """What some users (rows, ascending) have used; all items stay."""
+        places = np.full(self.n_users, -1, dtype=np.int64)
+        places[user_rows] = np.arange(len(user_rows))
+        kept = np.flatnonzero(places[self.user_rows] >= 0)
+        return replace(
+            self,
+            users=self.users.subset(user_rows),
+            user_rows=places[self.user_rows[kept]],
+            item_rows=self.item_rows[kept],
+            times=None if self.times is None else self.times[kept],
+            values=None if self.values is None else self.values[kept],
+        )
 
     def csr(self) -> csr_matrix:
         """Binary float32 (n_users, n_items), indices sorted; the same object at each call."""

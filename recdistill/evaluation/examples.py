@@ -20,18 +20,25 @@ DEPTH = 20
 
 
 def examples(
-    split: Split, evaluations: Mapping[str, Evaluation], titles: Sequence[str | None] | None = None, *, seed: int = 0
+    split: Split,
+    evaluations: Mapping[str, Evaluation],
+    titles: Sequence[str | None] | None = None,
+    *,
+    people: Sequence[int] | None = None,
+    seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Rows for report.json: at each quartile of history length one tested person, drawn where several are as long.
 
-    `evaluations` are of the test part. Nothing that would tell who a person is goes along: no id, only a count of rows.
+    `evaluations` are of the test part; `people` are other places among them. Nothing that would tell who a person is
+    goes along: no id, only a count of rows.
     """
     first = next(iter(evaluations.values()))
     lengths = np.diff(split.histories(split.test).indptr)[first.held_index]
-    names = _Names(split, titles)
+    names = ItemNames(split, titles)
+    shown = chosen_people(lengths, seed) if people is None else people
     return [
         _example(split, evaluations, names, at, int(lengths[at]), np.random.default_rng([seed, place]))
-        for place, at in enumerate(chosen_people(lengths, seed))
+        for place, at in enumerate(shown)
     ]
 
 
@@ -46,11 +53,14 @@ def chosen_people(lengths: np.ndarray, seed: int = 0) -> list[int]:
     return list(dict.fromkeys(places))
 
 
-class _Names:
+class ItemNames:
     """How items are called in a report: by title, else by id."""
 
     def __init__(self, split: Split, titles: Sequence[str | None] | None) -> None:
         self.items, self.titles = split.train.items, titles
+
+    def all(self) -> list[str]:
+        return self.of(np.arange(len(self.items)))
 
     def of(self, rows: np.ndarray) -> list[str]:
         ids = self.items.ids(rows).tolist()
@@ -61,7 +71,7 @@ class _Names:
 def _example(
     split: Split,
     evaluations: Mapping[str, Evaluation],
-    names: _Names,
+    names: ItemNames,
     at: int,
     length: int,
     generator: np.random.Generator,

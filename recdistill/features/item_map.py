@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,10 @@ class ItemMap:
         if blank := int(encoded.blank.sum()):
             notes += (f"{features.source}: {blank:,} items have no feature at all: ranked as the average item",)
         return rows * np.float32(self.scale) / np.where(length > 0, length, 1.0), whole @ self.bias_weights, notes
+
+    def turned(self, turn: np.ndarray) -> ItemMap:
+        """To vectors that are multiplied by an orthogonal matrix (d, d)."""
+        return replace(self, weights=(self.weights.astype(np.float64) @ turn).astype(np.float32))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it, what is told in words included, as UTF-8 bytes."""

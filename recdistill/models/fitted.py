@@ -10,6 +10,8 @@ from recdistill.errors import ConfigError
 from recdistill.models.base import KnownBeside, Ranker, TrainVocab
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from recdistill.serving.scorers import Scorer
 
 
@@ -72,6 +74,13 @@ class FittedRanker(Ranker):
             scorer, ranker.train_vocab, kind=kind, settings=ranker.settings(), trained_on=ranker._trained_on,
             softmax_scores=ranker.softmax_scores, known_beside=beside,
         )  # fmt: skip
+
+    def turned(self, turn: np.ndarray) -> Self:
+        """With what goes along turned as its vectors were: the map that leads to vectors of new items."""
+        beside = self._known_beside
+        if beside.item_map is not None:
+            self._known_beside = beside._replace(item_map=beside.item_map.turned(turn))
+        return self
 
     def settings(self) -> dict[str, Any]:
         return dict(self._settings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, check_log, valid_ndcg
 from recdistill.models.two_tower_rules import LogFacts, TwoTowerPlan, candidates, method_candidates, plan
+from recdistill.registry import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,11 @@ class TwoTowerConfig:
     order counts: what a user likes at all times hides what came last."""
     table: Literal["auto", "full", "tied"] = "auto"
     """Full: one table for the items of histories, one for those ranked. Tied: the same for both."""
+    codec: str | None = None
+    """fp16, int8, int4, int3, int2 or binary: tables are trained through these codes and served as stored; for a model
+    without user ids. None: floats."""
+    codec_step: Literal["learned"] | None = None
+    """Of int4 and fewer bits: the step of each dimension is learned; none: it follows the dimension's spread."""
     tau: float | None = None
     """Temperature: a logit is cosine / tau + bias."""
     user_weight: float | None = None
@@ -98,10 +104,29 @@ class TwoTowerConfig:
                 "two_tower: user_features = true with user_id = false: a model without rows of users has no place for "
                 "what is known of them. Leave user_features out, or keep user_id."
             )
+        self._check_codec()
         if self.feature_dropout is not None and not self.item_features:
             raise ConfigError(
                 f"two_tower: feature_dropout = {self.feature_dropout} without item features: set item_features = true."
             )
+
+    def _check_codec(self) -> None:
+        if self.codec is None:
+            if self.codec_step is not None:
+                raise ConfigError(f"two_tower: codec_step = {self.codec_step!r} without a codec: set codec = 'int4'.")
+            return
+        from recdistill.tables.codec_names import TRAINED_CODECS, WITH_STEPS
+
+        known = TRAINED_CODECS if self.codec_step is None else WITH_STEPS
+        if self.codec not in known:
+            what = "trained through" if self.codec_step is None else "trained with a learned step"
+            raise ConfigError(
+                f"two_tower: codec = {self.codec!r} cannot be {what}. {nearest(self.codec, known)} Or convert to it "
+                "afterwards: rd.compress."
+            )
+        if self.user_id or self.item_features:
+            given = "user_id = true: its rows of users" if self.user_id else "item_features = true: its rows"
+            raise ConfigError(f"two_tower: codec = {self.codec!r} with {given} are not coded. Leave one of them out.")
 
 
 class TwoTower(Ranker):

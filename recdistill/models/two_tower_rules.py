@@ -58,6 +58,10 @@ class TwoTowerPlan:
     """Items drawn for each batch beside those that its users have used; none: all items."""
     order: bool = False
     """Whether the places of a history's items count."""
+    codec: str | None = None
+    """That the tables are trained through; none: floats."""
+    learned_step: bool = False
+    """Whether the codec's steps are learned, too."""
     start: str | None = None
     """What the tables start from; none: the teacher of a student, else the log."""
 
@@ -67,7 +71,7 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
     order = bool(config.order)
     epochs = config.epochs or _epochs(facts, config, order)
     compact = not config.user_id
-    tied = not order and (facts.mean_history < FULL_FROM if compact else True)
+    tied = not order and (facts.mean_history < FULL_FROM or config.codec is not None if compact else True)
     return TwoTowerPlan(
         dim=config.dim,
         user_id=config.user_id and not order,
@@ -84,6 +88,8 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
         feature_dropout=either(config.feature_dropout, FEATURE_DROPOUT),
         negatives=_negatives(config, facts),
         order=order,
+        codec=config.codec,
+        learned_step=config.codec_step == "learned",
         start=config.start,
     )
 

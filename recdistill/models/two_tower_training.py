@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
 from recdistill.candidates.mixed import MixedNegatives
+from recdistill.compression.rotation import rotation
 from recdistill.distillation.student import Vectors
 from recdistill.distillation.taught import Taught
 from recdistill.errors import ConfigError
@@ -25,6 +26,7 @@ from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
 from recdistill.objectives.teacher_tile import TeacherSource
 from recdistill.serving.scorers import BagScorer
 from recdistill.tables.codecs import CodedTable, half
+from recdistill.tables.coded import CodedFull, CodedTied
 from recdistill.tables.full import FullTables
 from recdistill.tables.tied import TiedTable
 from recdistill.training.bags import bag_sum, weighed_bag_sum
@@ -62,11 +64,19 @@ class Towers(nn.Module):
         item_side: FeatureRows | None = None,
         user_side: FeatureRows | None = None,
         ordered: bool = False,
+        codec: str | None = None,
+        learned_step: bool = False,
     ) -> None:
-        """`items` and `users` are what the rows start as, what the sides say of them included."""
+        """`items` and `users` are what the rows start as, what the sides say of them included; a `codec` is one to
+        train through, without sides."""
         super().__init__()
         own = items if item_side is None else items - item_side.rows().detach()
-        self.tables = TiedTable(own) if tied else FullTables(own, items)
+        self.tables: TiedTable | FullTables | CodedTied | CodedFull
+        if codec is not None:
+            made = CodedTied(items, codec, learned=learned_step) if tied else None
+            self.tables = made or CodedFull(items, items, codec, learned=learned_step)
+        else:
+            self.tables = TiedTable(own) if tied else FullTables(own, items)
         if users is not None and user_side is not None:
             users = users - user_side.rows().detach()
         self.users = None if users is None else nn.Parameter(users.clone())
@@ -123,30 +133,37 @@ class Towers(nn.Module):
 
     def by_rows(self) -> list[nn.Parameter]:
         """Tables of which a step over a sample of the items touches a few rows."""
-        return [*self.tables.parameters(), *([] if self.users is None else [self.users])]
+        tables = [one for name, one in self.tables.named_parameters() if "codec" not in name]
+        return [*tables, *([] if self.users is None else [self.users])]
 
     def _own(self) -> Tensor:
-        return self.tables.rows if isinstance(self.tables, TiedTable) else self.tables.items
+        return self.tables.rows if isinstance(self.tables, TiedTable | CodedTied) else self.tables.items
 
-    def _whole_tables(self) -> TiedTable | FullTables:
+    def _whole_tables(self) -> TiedTable | FullTables | CodedTied | CodedFull:
         """Tables of the rows with what the features say of them."""
         if self.item_side is None:
             return self.tables
         whole = self._own() + self.item_side.rows()
-        return TiedTable(whole) if isinstance(self.tables, TiedTable) else FullTables(whole, self.tables.history)
+        return FullTables(whole, self.tables.history) if isinstance(self.tables, FullTables) else TiedTable(whole)
 
     @torch.no_grad()
     def scorer(self) -> BagScorer:
         """The rows as they are ranked, whatever they are made of."""
         bias = self.bias if self.item_side is None else self.bias + self.item_side.biases()
-        exported = {**self._whole_tables().export(), "item_bias": bias}
+        exported: dict[str, Tensor | CodedTable] = {**self._whole_tables().export(), "item_bias": bias}
         if self.users is not None:
             exported["user_table"] = self.users if self.user_side is None else self.users + self.user_side.rows()
         if self.places is not None:
             exported["place_weight"] = self.places.export()
-        arrays = {name: value.detach().float().cpu().numpy().copy() for name, value in exported.items()}
-        fields = {name: CodedTable.of(array) if array.ndim == 2 else array for name, array in arrays.items()}
+        fields = {name: _field(value) for name, value in exported.items()}
         return BagScorer(**fields, normalize=True, history_power=HISTORY_POWER, scale=1.0 / self.tau)  # type: ignore[arg-type]
+
+
+def _field(value: Tensor | CodedTable) -> CodedTable | np.ndarray:
+    if isinstance(value, CodedTable):
+        return value
+    array = value.detach().float().cpu().numpy().copy()
+    return CodedTable.of(array) if array.ndim == 2 else array
 
 
 class Trained(NamedTuple):
@@ -262,7 +279,8 @@ def train_two_tower(
     popularity = half(log_counts(log), "popularity")
 
     def scorer() -> BagScorer:
-        return dataclasses.replace(towers.scorer(), popularity=popularity)
+        made = dataclasses.replace(towers.scorer(), popularity=popularity)
+        return made if plan.codec is None else made.quantized(plan.codec)  # its tables are; the small arrays follow
 
     def of() -> list[Any]:
         known = None if knowledge is None else knowledge.sha256()
@@ -310,7 +328,10 @@ def start_towers(
     make: Callable[..., Towers],
 ) -> Towers:
     """Users and items from the log's singular vectors; a student's items from its teacher's, where it has vectors;
-    or from what the plan names."""
+    or from what the plan names.
+
+    Where they are trained through codes, turned at random: every dimension then carries the same energy.
+    """
     generator = np.random.default_rng(seed)
     told = knowledge is not None and "all_scores" in knowledge.gives and not plan.user_id
     if plan.start == "teacher" and not told:
@@ -326,9 +347,13 @@ def start_towers(
     else:
         start = from_log(log.csr(), plan.dim, generator)
         items, users = start.items, start.users if plan.user_id else None
+    more: dict[str, Any] = {}
+    if plan.codec is not None:
+        items = items @ rotation(plan.dim, generator).astype(np.float32)
+        more = {"codec": plan.codec, "learned_step": plan.learned_step}
     return make(
         torch.from_numpy(items), None if users is None else torch.from_numpy(users), tied=plan.tied, tau=plan.tau,
         item_side=None if sides.items is None else FeatureRows(sides.items.matrix, items),
         user_side=None if sides.users is None or users is None else FeatureRows(sides.users.matrix, users, bias=False),
-        ordered=plan.order,
+        ordered=plan.order, **more,
     )  # fmt: skip

@@ -33,6 +33,8 @@ class Objective(nn.Module):
     (batch, K) point into the user's candidates; their masks say which positions count, absent means all.
     """
 
+    version: ClassVar[int] = 1
+    """Raised by hand when the same settings give another loss: what was measured with it is then measured again."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What the knowledge source must give, in the words of `NEEDS`; nothing where labels are enough."""
     config_type: ClassVar[type | None] = None

@@ -83,7 +83,14 @@ def by_group(models: Sequence[Entry], kind: str, metric: str) -> str:
     return svg.inline(figure, kind, f"{figures.metric_name(metric)} by {kind}: {'; '.join(described)}.")
 
 
-def differences(rows: Sequence[dict[str, Any]], names: Sequence[str], colours: Sequence[str], metric: str) -> str:
+def differences(
+    rows: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    colours: Sequence[str],
+    metric: str,
+    *,
+    name: str = "differences",
+) -> str:
     """Each difference with two standard errors to both sides of it, against zero."""
     with canvas(58 + 27 * len(rows)) as (figure, axes):
         axes.axvline(0, color=COLOURS["ink"], linewidth=1)
@@ -95,7 +102,7 @@ def differences(rows: Sequence[dict[str, Any]], names: Sequence[str], colours: S
                 markerfacecolor=COLOURS[colour] if sure else COLOURS["paper"], markeredgewidth=1.8,
             )  # fmt: skip
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks(range(len(rows)), [_short(name, 34) for name in names])
+        axes.set_yticks(range(len(rows)), [_short(told, 34) for told in names])
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         reach = [
@@ -110,9 +117,9 @@ def differences(rows: Sequence[dict[str, Any]], names: Sequence[str], colours: S
         axes.set_xlabel(f"difference in {figures.metric_name(metric)}")
         axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.8)
         described = "; ".join(
-            f"{name} {figures.difference(row['difference'])}" for name, row in zip(names, rows, strict=True)
+            f"{told} {figures.difference(row['difference'])}" for told, row in zip(names, rows, strict=True)
         )
-        return svg.inline(figure, "differences", f"Differences in {figures.metric_name(metric)}: {described}.")
+        return svg.inline(figure, name, f"Differences in {figures.metric_name(metric)}: {described}.")
 
 
 def group_note(group: dict[str, Any]) -> str:

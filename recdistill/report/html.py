@@ -65,6 +65,7 @@ def _page(report: Report) -> dict[str, Any]:
         "settings": _flat(report.get("settings") or {}),
         "environment": _flat(report["environment"]),
         "chosen": [(model, _flat(model.data["chosen"])) for model in models if model.data.get("chosen")],
+        "tried": [(model, model.data["tried"]) for model in models if model.data.get("tried")],
         "glossary": glossary(report),
     }
 

@@ -12,7 +12,8 @@ from recdistill.report import figures
 Report = Mapping[str, Any]
 
 PRINCIPAL = ("teacher", "student", "student_alone", "teacher_svd")
-_CODECS = {"int8": "8 bits a number", "fp16": "16 bits a number", "int4": "4 bits a number"}
+_BITS = {"fp16": 16, "int8": 8, "int4": 4, "int3": 3, "int2": 2, "binary": 1}
+_CODECS = {codec: f"{bits} bits a number" if bits > 1 else "1 bit a number" for codec, bits in _BITS.items()}
 _ABOUT = {
     "teacher": "the large model",
     "student": "small, learned from the teacher",
@@ -128,6 +129,9 @@ def _entry(report: Report, name: str, data: Mapping[str, Any]) -> Entry:
         codec = name.rpartition("_")[2]
         made_from = str(_named(str(parent)))
         about = f"the {made_from} in {_CODECS[codec]}" if codec in _CODECS else f"made from the {made_from}"
+        chosen = data.get("chosen") or {}
+        if {"dim", "codec"} <= chosen.keys() and chosen["codec"] in _CODECS:
+            about = f"made for its size: d={chosen['dim']}, trained through {_CODECS[chosen['codec']]}"
         text = str(data.get("label") or name.replace("_", " "))
     return Entry(name=name, label=text, about=about, role=role, data=data, over_seeds=len(seeds(report)) > 1)
 

@@ -11,7 +11,7 @@ import numpy as np
 from recdistill.errors import DataError
 from recdistill.serving.base import Scorer, check_shape
 from recdistill.serving.histories import Histories
-from recdistill.tables.codecs import CodedTable
+from recdistill.tables.codecs import CodedTable, Vector
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -21,9 +21,10 @@ class Items(Scorer):
     form: ClassVar[str] = "items"
     table_fields: ClassVar[tuple[str, ...]] = ("item_table",)
     array_fields: ClassVar[tuple[str, ...]] = ("item_bias",)
+    vector_fields: ClassVar[tuple[str, ...]] = ("item_bias",)
 
     item_table: CodedTable
-    item_bias: np.ndarray | None = None
+    item_bias: Vector | None = None
 
     def __post_init__(self) -> None:
         if not self.n_items or not self.dimension:
@@ -75,13 +76,11 @@ class Items(Scorer):
         old = self.item_table
         if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
             raise DataError(f"vectors to add must be of the shape (some, {self.dimension}), found {vectors.shape}.")
-        new = CodedTable.of(vectors, old.codec)
-        table = CodedTable(old.codec, {part: np.concatenate([old.arrays[part], new.arrays[part]])
-                                       for part in old.arrays})  # fmt: skip
+        table = old.with_more(vectors)
         if self.item_bias is None and bias is None:
             return Items(item_table=table)
         both = [np.zeros(n, np.float32) if given is None else np.asarray(given, np.float32)
-                for n, given in ((len(self), self.item_bias), (len(new), bias))]  # fmt: skip
+                for n, given in ((len(self), self.item_bias), (len(vectors), bias))]  # fmt: skip
         return Items(item_table=table, item_bias=np.concatenate(both))
 
 

@@ -12,7 +12,7 @@ from recdistill.retrieval.selection import fixed_order
 from recdistill.retrieval.single import Single, times_one
 from recdistill.serving.base import Scorer
 from recdistill.serving.histories import Histories
-from recdistill.tables.codecs import CodedTable
+from recdistill.tables.codecs import CodedTable, Vector
 
 ROUNDING = 2.0**-24
 EXACT_BYTES = 4_000_000
@@ -179,7 +179,7 @@ class ProductsWith:
         return scores if source.bias is None else scores + source.bias[items]
 
 
-def _floats(values: np.ndarray | None, rows: np.ndarray | None) -> np.ndarray | None:
+def _floats(values: Vector | None, rows: np.ndarray | None) -> np.ndarray | None:
     if values is None:
         return None
     return (values if rows is None else values[rows]).astype(np.float32)

@@ -114,6 +114,7 @@ def _entry(
     return {
         "kind": model.kind,
         "chosen": model.settings,
+        **({"tried": model.tried} if model.tried else {}),
         "metrics": {name: float(np.mean([row[name] for row in by_seed])) for name in metrics},
         "metrics_by_seed": by_seed,
         "valid_metrics": valid,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from recdistill.compression.sizes import budget_name, parsed_size
 from recdistill.errors import ConfigError
 from recdistill.runs.data_config import DataConfig, FilterConfig, SplitConfig
 from recdistill.settings import assign, from_mapping, read_toml
@@ -87,7 +88,8 @@ class RunConfig:
     baselines: tuple[str, ...] = ("popularity",)
     """Registered models that stand beside teacher and student."""
     compress: tuple[str, ...] = ("fp16", "int8")
-    """Codecs that the student is stored in, each a model of the report."""
+    """Codecs that the student is stored in, and budgets like 125kB for which one is trained through its codes; each a
+    model of the report."""
     k: tuple[int, ...] | None = None
     """Cut-offs of the metrics; none: 10 and 20, cut to the catalogue."""
     seeds: int = 1
@@ -111,7 +113,7 @@ class RunConfig:
             parse_size(self.memory)
         for name in self.baselines:
             MODELS[name]
-        for name in self.compress:
+        for name in self.codecs:
             CODECS[name]
         if self.student.get("kind", "two_tower") != "two_tower":
             raise ConfigError(f"student.kind = {self.student['kind']!r}: only 'two_tower' can be distilled into")
@@ -128,6 +130,16 @@ class RunConfig:
         self.model("teacher")
         self.model("student")
 
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """Of `compress`, those that are no budgets."""
+        return tuple(name for name in self.compress if parsed_size(name) is None)
+
+    @property
+    def budgets(self) -> tuple[str, ...]:
+        """The others, each written in one way."""
+        return tuple(dict.fromkeys(budget_name(name) for name in self.compress if parsed_size(name) is not None))
+
     def model(self, role: Literal["teacher", "student"]) -> tuple[str, dict[str, Any]]:
         """Kind and settings of a role, with the role's defaults; refused where the kind does not know a setting."""
         from recdistill.models.registry import MODELS
@@ -143,6 +155,17 @@ class RunConfig:
         except ConfigError as error:
             raise ConfigError(f"{role}: {error}") from None
         return kind, settings
+
+    @classmethod
+    def of_run(cls, folder: Path) -> RunConfig:
+        """What the run in this folder was made with."""
+        if not (folder / "config.toml").is_file():
+            raise ConfigError(
+                f"{folder}: no config.toml in it; give the folder of a run (recdistill run --out {folder})"
+            )
+        values = read_toml(folder / "config.toml")
+        values.pop("plan", None)
+        return from_mapping(cls, values)
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> RunConfig:

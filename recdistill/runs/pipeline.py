@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from recdistill import files
+from recdistill.compression.sizes import shapes, size_in_bytes
 from recdistill.data.splits import Split
 from recdistill.errors import ConfigError
 from recdistill.evaluation.metrics import DEFAULT_METRICS
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 DEFAULT_K = (10, 20)
 PLAN_VERSION = 3
 METRIC_NAMES = ("recall", "ndcg", "precision", "hit", "mrr", "map")
+SHAPE = frozenset({"dim", "table", "codec"})
+"""Settings of the student that a budget decides."""
 SEEDLESS = frozenset({"ease", "popularity"})
 """Models that a seed does not change: fitted once, reported for every seed."""
 
@@ -40,6 +43,8 @@ class Chosen:
     settings: dict[str, Any]
     step: Done
     """The fit that chose; where the log has valid rows it is also the model of seed 0."""
+    tried: list[dict[str, Any]] = field(default_factory=list)
+    """What it was chosen from, where that is to be shown."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,7 @@ class Trained:
     steps: dict[int, Done] = field(default_factory=dict)
     extracts: dict[int, Done] = field(default_factory=dict)
     """What a teacher was asked, by seed."""
+    tried: list[dict[str, Any]] = field(default_factory=list)
 
 
 def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -64,24 +70,54 @@ def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None)
 
     folder = Run(out)
     with folder.open():
-        workshop = Workshop(folder, config.device, progress or NullProgress())
-        config.distil.methods()  # refused before anything is read
-        split, data = workshop.encode(config)
-        metrics, cut = _metrics(config, split)
-        _check_features(config, split)
-        plan = _plan(folder, config, split, data, cut)
-        for line in (*data.result["notes"], *split.notes, *(f"cut: {what}" for what in plan.cut)):
-            workshop.progress.say(f"- {line}")
-        settings = {**to_mapping(config), "plan": plan.as_mapping()}
-        with files.whole_file(folder.folder / "config.toml") as path:
-            path.write_text(tomli_w.dumps(settings), encoding="utf-8")
-        final = Part(split, data.key, choose=split.valid is not None)
-        selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True)
-        chosen, temperature = _choose(workshop, config, plan, selection)
-        models = _train(workshop, config, chosen, temperature, final)
-        report = assemble(workshop, settings, plan, models, final, data, metrics)
-        publish(workshop, models, report, final)
-    return report
+        made = make(Workshop(folder, config.device, progress or NullProgress()), config)
+        return made.published()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """All models of a run, and what they were made with."""
+
+    workshop: Workshop
+    config: RunConfig
+    plan: Plan
+    data: Done
+    metrics: tuple[str, ...]
+    selection: Part
+    """What settings are chosen on."""
+    final: Part
+    """What the models of the report are fitted on."""
+    chosen: Mapping[str, Chosen]
+    temperature: float
+    models: Mapping[str, Trained]
+
+    def settings(self) -> dict[str, Any]:
+        return {**to_mapping(self.config), "plan": self.plan.as_mapping()}
+
+    def published(self) -> dict[str, Any]:
+        """The report, written with all that belongs to it."""
+        report = assemble(self.workshop, self.settings(), self.plan, self.models, self.final, self.data, self.metrics)
+        publish(self.workshop, self.models, report, self.final)
+        return report
+
+
+def make(workshop: Workshop, config: RunConfig) -> Made:
+    """Read, split, plan, choose and train, in an open folder."""
+    config.distil.methods()  # refused before anything is read
+    split, data = workshop.encode(config)
+    metrics, cut = _metrics(config, split)
+    _check_features(config, split)
+    _check_budgets(config, split)
+    plan = _plan(workshop.run, config, split, data, cut)
+    for line in (*data.result["notes"], *split.notes, *(f"cut: {what}" for what in plan.cut)):
+        workshop.progress.say(f"- {line}")
+    with files.whole_file(workshop.run.folder / "config.toml") as path:
+        path.write_text(tomli_w.dumps({**to_mapping(config), "plan": plan.as_mapping()}), encoding="utf-8")
+    final = Part(split, data.key, choose=split.valid is not None)
+    selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True)
+    chosen, temperature = choose_settings(workshop, config, plan, selection)
+    models = train_models(workshop, config, chosen, temperature, final)
+    return Made(workshop, config, plan, data, metrics, selection, final, chosen, temperature, models)
 
 
 def _plan(run: Run, config: RunConfig, split: Split, data: Done, cut: list[str]) -> Plan:
@@ -89,7 +125,7 @@ def _plan(run: Run, config: RunConfig, split: Split, data: Done, cut: list[str])
     done = run.step(
         "plan",
         PLAN_VERSION,
-        {"data": data.key, "config": to_mapping(config)},
+        {"data": data.key, "config": to_mapping(replace(config, compress=config.codecs))},
         lambda _: make_plan(config, split, cut).as_mapping(),
     )
     return Plan(**done.result)
@@ -103,6 +139,12 @@ def _check_features(config: RunConfig, split: Split) -> None:
         _, settings = config.model(role)
         items, users = (bool(settings.get(f"{of}_features")) for of in ("item", "user"))
         Sides.of(split.train, items=items, users=users)
+
+
+def _check_budgets(config: RunConfig, split: Split) -> None:
+    """Refuses, before anything is trained, a budget that no student fits."""
+    for budget in config.budgets:
+        shapes(split.train.n_items, size_in_bytes(budget))
 
 
 def _metrics(config: RunConfig, split: Split) -> tuple[tuple[str, ...], list[str]]:
@@ -120,7 +162,7 @@ def _metrics(config: RunConfig, split: Split) -> tuple[tuple[str, ...], list[str
     ]
 
 
-def _choose(workshop: Workshop, config: RunConfig, plan: Plan, part: Part) -> tuple[dict[str, Chosen], float]:
+def choose_settings(workshop: Workshop, config: RunConfig, plan: Plan, part: Part) -> tuple[dict[str, Chosen], float]:
     """Everything that is chosen, by the valid rows and seed 0; and the temperature of the teacher's scores."""
 
     def chosen(role: str, kind: str, settings: dict[str, Any], step: Done) -> Chosen:
@@ -140,10 +182,18 @@ def _choose(workshop: Workshop, config: RunConfig, plan: Plan, part: Part) -> tu
     found["student_alone"] = chosen("alone", "two_tower", student, workshop.fit("alone", "two_tower", student, part, 0))
     for name in plan.baselines(config):
         found[name] = chosen(name, name, {}, workshop.fit(name, name, {}, part, 0))
+    for budget in config.budgets:
+        step = workshop.within(knowledge, without_shape(student), budget, part, config.distil)
+        found[f"student_{budget}"] = Chosen("two_tower", step.result["settings"], step, step.result["tried"])
     return found, knowledge.result["temperature"]
 
 
-def _train(
+def without_shape(student: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a student whose shape a budget decides."""
+    return {name: value for name, value in student.items() if name not in SHAPE}
+
+
+def train_models(
     workshop: Workshop, config: RunConfig, chosen: Mapping[str, Chosen], temperature: float, final: Part
 ) -> dict[str, Trained]:
     """Every model of the report, for every seed, with what was chosen."""
@@ -156,12 +206,14 @@ def _train(
         return workshop.fit(role, choice.kind, choice.settings, final, seed)
 
     dim = chosen["student"].settings["dim"]
-    roles = ("teacher", "student", "student_alone")
-    models = {name: Trained(chosen[name].kind, chosen[name].settings) for name in roles}
-    models["student"].phase = "distill"
+    budgets = tuple(f"student_{budget}" for budget in config.budgets)
+    roles = ("teacher", "student", "student_alone", *budgets)
+    models = {name: Trained(chosen[name].kind, chosen[name].settings, tried=chosen[name].tried) for name in roles}
+    for name in ("student", *budgets):
+        models[name].phase = "distill"
     if MODELS[chosen["teacher"].kind] is not Popularity:  # it has no vectors that could be cut
         models["teacher_svd"] = Trained("teacher_svd", {"dim": dim}, "distill")
-    models |= {f"student_{codec}": Trained("two_tower", {"codec": codec}, "compress") for codec in config.compress}
+    models |= {f"student_{codec}": Trained("two_tower", {"codec": codec}, "compress") for codec in config.codecs}
     models |= {name: Trained(choice.kind, choice.settings) for name, choice in chosen.items() if name not in roles}
     distil = config.distil
     if not chosen["student"].step.result.get("fine_tuned", True):
@@ -169,15 +221,16 @@ def _train(
     for seed in range(config.seeds):
         teacher = fit("teacher", "teacher", seed)
         knowledge = workshop.extract(teacher, final, config.distil, temperature)
-        student = chosen["student"].step
-        if not (final.choose and seed == 0):
-            student = workshop.distil(knowledge, chosen["student"].settings, final, seed, distil)
+        for name in ("student", *budgets):
+            models[name].steps[seed] = chosen[name].step
+            if not (final.choose and seed == 0):
+                models[name].steps[seed] = workshop.distil(knowledge, chosen[name].settings, final, seed, distil)
+        student = models["student"].steps[seed]
         models["teacher"].steps[seed], models["teacher"].extracts[seed] = teacher, knowledge
-        models["student"].steps[seed] = student
         models["student_alone"].steps[seed] = fit("student_alone", "alone", seed)
         if "teacher_svd" in models:
             models["teacher_svd"].steps[seed] = workshop.cut(teacher, dim, final)
-        for codec in config.compress:
+        for codec in config.codecs:
             models[f"student_{codec}"].steps[seed] = workshop.compress(student, codec, final)
         for name in [name for name in chosen if name not in roles]:
             models[name].steps[seed] = fit(name, name, seed)

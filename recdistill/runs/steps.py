@@ -11,6 +11,8 @@ from recdistill import files
 from recdistill.artifact import load as load_artifact
 from recdistill.artifact.layout import ITEM_MAP
 from recdistill.compression.convert import compress
+from recdistill.compression.rivals import RIVALS, Rival, Sources
+from recdistill.compression.sizes import size_in_bytes
 from recdistill.data import splits
 from recdistill.data.widened import new_items, widened
 from recdistill.evaluation.cold_items import cold_items
@@ -47,6 +49,8 @@ VERSIONS = {
     "alone": 4,
     "teacher_svd": 3,
     "compress": 2,
+    "budget": 1,
+    "rival": 1,
     "evaluate": 1,
     "cold_items": 1,
     "footprint": 1,
@@ -210,7 +214,7 @@ class Workshop:
                 student.go_on_from(FittedRanker.load(begun.folder / "artifact"))
             bar, methods = self.progress.named("student", seed), distil.methods()
             if methods is not None:
-                known = _told(known, methods, part.split.train, distil.top_k)
+                known = told(known, methods, part.split.train, distil.top_k)
             student.distil(
                 part.split.train, known, part.valid, seed=seed, device=self.device, progress=bar, methods=methods
             )
@@ -255,6 +259,64 @@ class Workshop:
         return self.run.step(
             "compress", VERSIONS["compress"], {"student": student.key, "codec": codec, "part": part.key}, build
         )
+
+    def within(
+        self, knowledge: Done | None, settings: Mapping[str, Any], budget: str, part: Part, distil: DistilConfig
+    ) -> Done:
+        """The student, trained through its codes, that ranks best on valid within a budget like 125kB; without
+        knowledge it learns from labels alone."""
+        from recdistill.compression.trials import Trials
+
+        limit = size_in_bytes(budget)
+
+        def build(folder: Path) -> dict[str, Any]:
+            train, methods = part.split.train, None if knowledge is None else distil.methods()
+            known = None if knowledge is None else Knowledge.load(knowledge.folder / "knowledge")
+            if known is not None:
+                known.check(train)
+                known = known if methods is None else told(known, methods, train, distil.top_k)
+            found = Trials(
+                train, part.valid, known, settings, methods, device=self.device,
+                progress=self.progress.named(f"student {budget}" if known is not None else f"alone {budget}"),
+            ).best(limit)  # fmt: skip
+            tried = [to_mapping(one) for one in found.tried]
+            return self._keep(found.student, folder, "student", part) | {"settings": found.settings, "tried": tried}
+
+        inputs = {
+            "knowledge": None if knowledge is None else knowledge.key,
+            "settings": dict(settings),
+            "limit": limit,
+            "part": part.key,
+            "device": self.device,
+        }
+        if distil.method is not None:
+            inputs |= {"method": distil.method, "labels": distil.labels}
+        return self.run.step("budget", VERSIONS["budget"], inputs, build)
+
+    def rival(self, way: str, limit: int, sources: Mapping[str, Done], part: Part, what: str | None) -> Done:
+        """The model within `limit` bytes that a way makes of the finished teacher, student and wide student: the one
+        that is called `what`, or without it the best on valid; none where it can make none."""
+
+        def build(folder: Path) -> dict[str, Any]:
+            loaded = {name: FittedRanker.load(step.folder / "artifact") for name, step in sources.items()}
+            best: tuple[float, Rival] | None = None
+            for rival in RIVALS[way](Sources(**{name: one.scorer for name, one in loaded.items()}), limit):
+                if what is None:
+                    reached = valid_ndcg(rival.scorer, part.split.train, part.valid)
+                elif rival.what != what:
+                    continue
+                else:
+                    reached = 0.0
+                if best is None or reached > best[0]:
+                    best = reached, rival
+            if best is None:
+                return {"what": None}
+            made = FittedRanker.of(loaded["student"], best[1].scorer, kind=way)
+            return self._keep(made, folder, way, part) | {"what": best[1].what}
+
+        inputs: dict[str, Any] = {name: step.key for name, step in sources.items()}
+        inputs |= {"way": way, "limit": limit, "part": part.key, "what": what}
+        return self.run.step("rival", VERSIONS["rival"], inputs, build)
 
     def evaluate(self, model: Done, part: Part, metrics: tuple[str, ...], *, on: str) -> Done:
         """Per-user values and lists of a model on the part `on`; read again with `load_evaluation`."""
@@ -305,7 +367,7 @@ class Workshop:
         return result | ({"notes": notes} if notes else {}) | ({"ordered": True} if model.scorer.ordered else {})
 
 
-def _told(known: Knowledge, methods: Methods, train: Interactions, top_k: int) -> Knowledge:
+def told(known: Knowledge, methods: Methods, train: Interactions, top_k: int) -> Knowledge:
     """With lists of the items' best users where a method wants them; refused where it wants what a run cannot give."""
     if any("item_lists" in method.needs() for method in methods.taught) and "item_lists" not in known.gives:
         known = known.with_item_lists(train, min(top_k, train.n_users))

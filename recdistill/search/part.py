@@ -61,15 +61,7 @@ def _of_some_users(part: SearchPart, users: int, generator: np.random.Generator)
     chosen = np.sort(generator.choice(train.n_users, users, replace=False))
     places = np.full(train.n_users + 1, -1, dtype=np.int64)  # the last: whoever is not in train
     places[chosen] = np.arange(users)
-    rows = np.flatnonzero(places[train.user_rows] >= 0)
-    sampled = replace(
-        train,
-        users=train.users.subset(chosen),
-        user_rows=places[train.user_rows[rows]],
-        item_rows=train.item_rows[rows],
-        times=None if train.times is None else train.times[rows],
-        values=None if train.values is None else train.values[rows],
-    )
+    sampled = train.of_users(chosen)
     strangers = (valid.user_rows < 0) & (generator.random(len(valid)) < users / train.n_users)
     kept = np.flatnonzero((places[valid.user_rows] >= 0) | strangers)
     held = replace(valid.take(kept), user_rows=places[valid.user_rows[kept]])

@@ -11,7 +11,7 @@ from recdistill.errors import ConfigError, DataError
 from recdistill.serving.bag import BagScorer
 from recdistill.serving.base import Scorer, check_shape
 from recdistill.serving.fold_in import FoldInScorer
-from recdistill.tables.codecs import CodedTable
+from recdistill.tables.codecs import CodedVector, Vector
 
 MOST = 100_000
 """Items from which the step from an item's vector to its part of a person is learned."""
@@ -39,12 +39,12 @@ def with_vectors(scorer: Scorer, vectors: np.ndarray, bias: np.ndarray | None) -
             raise ConfigError("bias: this model's scores have none; leave it out.")
     if isinstance(scorer, BagScorer) and scorer.scale:
         vectors = vectors / np.float32(scorer.scale)  # the stored rows are those without the scale
-    changed: dict[str, Any] = {"item_table": _longer(scorer.item_table, vectors)}
+    changed: dict[str, Any] = {"item_table": scorer.item_table.with_more(vectors)}
     if scorer.popularity is not None:
         changed["popularity"] = _more(scorer.popularity, np.full(len(vectors), scorer.popularity.min(initial=0)))
     if isinstance(scorer, BagScorer):
         if scorer.history_table is not None:
-            changed["history_table"] = _longer(scorer.history_table, _histories(scorer, vectors))
+            changed["history_table"] = scorer.history_table.with_more(_histories(scorer, vectors))
         if scorer.item_bias is not None:
             changed["item_bias"] = _more(scorer.item_bias, _median(scorer.item_bias, vectors) if bias is None else bias)
         if scorer.history_weight is not None:
@@ -53,18 +53,13 @@ def with_vectors(scorer: Scorer, vectors: np.ndarray, bias: np.ndarray | None) -
     return longer
 
 
-def _longer(table: CodedTable, vectors: np.ndarray) -> CodedTable:
-    new = CodedTable.of(vectors, table.codec)
-    return CodedTable(
-        table.codec, {name: np.concatenate([table.arrays[name], new.arrays[name]]) for name in new.arrays}
-    )
-
-
-def _more(values: np.ndarray, new: np.ndarray) -> np.ndarray:
+def _more(values: Vector, new: np.ndarray) -> Vector:
+    if isinstance(values, CodedVector):
+        return values.with_more(new)
     return np.concatenate([values, new.astype(values.dtype)])
 
 
-def _median(values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def _median(values: Vector, vectors: np.ndarray) -> np.ndarray:
     return np.full(len(vectors), np.median(values.astype(np.float32)) if len(values) else 0.0)
 
 

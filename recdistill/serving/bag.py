@@ -11,7 +11,7 @@ import numpy as np
 from recdistill.errors import DataError
 from recdistill.serving.base import Scorer, check_rows, check_shape
 from recdistill.serving.histories import Histories, bag_sums, weighted
-from recdistill.tables.codecs import DECODED_BYTES, CodedTable
+from recdistill.tables.codecs import DECODED_BYTES, CodedTable, Vector
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,15 +25,16 @@ class BagScorer(Scorer):
     form: ClassVar[str] = "bag"
     table_fields: ClassVar[tuple[str, ...]] = ("item_table", "history_table", "user_table")
     array_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "popularity", "place_weight")
+    vector_fields: ClassVar[tuple[str, ...]] = ("history_weight", "item_bias", "popularity")
 
     item_table: CodedTable | None = None
     """V; None where the bias alone ranks."""
     history_table: CodedTable | None = None
     """H; None where it is tied: V is read in its place, in memory once."""
     user_table: CodedTable | None = None
-    history_weight: np.ndarray | None = None
-    item_bias: np.ndarray | None = None
-    popularity: np.ndarray | None = None
+    history_weight: Vector | None = None
+    item_bias: Vector | None = None
+    popularity: Vector | None = None
     place_weight: np.ndarray | None = None
     """(places,) what an item of a history counts by its place from the end; the last stands for all before it. Where
     places are not known all count the same."""

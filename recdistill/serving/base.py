@@ -14,7 +14,8 @@ import numpy as np
 from recdistill.errors import ConfigError, DataError
 from recdistill.registry import nearest
 from recdistill.serving.histories import Histories
-from recdistill.tables.codecs import CodedTable, half
+from recdistill.tables.codecs import CODECS, CodedTable, CodedVector, Vector, half
+from recdistill.tables.codecs.vector import vector_of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,6 +27,8 @@ class Scorer(ABC):
     array_fields: ClassVar[tuple[str, ...]] = ()
     whole_fields: ClassVar[tuple[str, ...]] = ()
     """Arrays that no codec halves."""
+    vector_fields: ClassVar[tuple[str, ...]] = ()
+    """Arrays of one number for each item, which stand in eight bits beside tables of few bits."""
 
     @property
     @abstractmethod
@@ -46,12 +49,12 @@ class Scorer(ABC):
         return False
 
     @property
-    def item_bias(self) -> np.ndarray | None:
+    def item_bias(self) -> Vector | None:
         """(n_items,) what is added to every score of an item, where there is such."""
         return None
 
     @property
-    def popularity(self) -> np.ndarray | None:
+    def popularity(self) -> Vector | None:
         """(n_items,) the scores of people of whom nothing is known, where the form itself has none for them.
 
         They are the answer alone: neither a bias is added nor do user vectors say the same.
@@ -97,17 +100,18 @@ class Scorer(ABC):
         raise ConfigError(f"a scorer of the form {self.form!r} cannot say where its scores come from.")
 
     def quantized(self, codec: str) -> Self:
-        """The same scorer with its tables in the codec; its small arrays are halved unless the codec is fp32."""
-        tables = {name: table.recoded(codec) for name, table in self._tables().items()}
+        """The same scorer with its tables in the codec; its small arrays are halved unless the codec is fp32, and those
+        of one number for each item are stored in eight bits where the codec takes fewer."""
+        tables = {name: table.recoded(codec, self._row_weights(name)) for name, table in self._tables().items()}
         arrays = {name: array for name, array in self._arrays().items() if name not in self.whole_fields}
-        small = {name: _small(array, codec, name) for name, array in arrays.items()}
+        small = {name: _small(array, codec, name, name in self.vector_fields) for name, array in arrays.items()}
         return dataclasses.replace(self, **tables, **small)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array that answering needs, named `table.part` or plainly."""
         named = {f"{name}.{part}": array for name, table in self._tables().items()
                  for part, array in table.arrays.items()}  # fmt: skip
-        return named | self._arrays()
+        return named | self._own_arrays()
 
     def config(self) -> dict[str, Any]:
         """What JSON can hold: the form, the codec of each table, and the settings."""
@@ -120,16 +124,22 @@ class Scorer(ABC):
         """The inverse of `config` and `arrays`; anything missing or left over is refused."""
         codecs = _codecs(config, cls)
         parts: dict[str, dict[str, np.ndarray]] = {name: {} for name in codecs}
-        plain: dict[str, np.ndarray] = {}
+        plain: dict[str, Vector] = {}
+        vectors: dict[str, dict[str, np.ndarray]] = {}
         for name, array in arrays.items():
-            table, _, part = name.partition(".")
-            if part and table in parts:
-                parts[table][part] = array
+            field, _, part = name.partition(".")
+            if part and field in parts:
+                parts[field][part] = array
+            elif part and field in cls.vector_fields:
+                vectors.setdefault(field, {})[part] = array
             elif name in cls.array_fields:
                 plain[name] = array
             else:
                 raise DataError(f"array {name!r} is not part of a scorer of the form {cls.form!r}.")
         tables = {name: CodedTable(codec, parts[name]) for name, codec in codecs.items()}
+        if both := sorted(set(vectors) & set(plain)):
+            raise DataError(f"array {both[0]!r} is there twice, plainly and in eight bits.")
+        plain |= {name: vector_of(coded, name) for name, coded in vectors.items()}
         settings = {field.name: _checked(field, config[field.name]) for field in cls._settings()}
         try:
             return cls(**tables, **plain, **settings)
@@ -160,7 +170,24 @@ class Scorer(ABC):
     def _tables(self) -> dict[str, CodedTable]:
         return {name: table for name in self.table_fields if (table := getattr(self, name)) is not None}
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def _row_weights(self, table: str) -> np.ndarray | None:
+        """(rows,) which rows of a table count more, where that is known: items by how popular they are."""
+        known = self.popularity if self.popularity is not None else self.item_bias
+        if table not in ("item_table", "history_table") or known is None or self.table_rows(table) != len(known):
+            return None
+        return np.asarray(known, np.float32)
+
+    def _own_arrays(self) -> dict[str, np.ndarray]:
+        """What is not in a table; the parts of a vector in eight bits as `vector.part`."""
+        named: dict[str, np.ndarray] = {}
+        for name, array in self._arrays().items():
+            if isinstance(array, CodedVector):
+                named |= {f"{name}.{part}": one for part, one in array.arrays().items()}
+            else:
+                named[name] = array
+        return named
+
+    def _arrays(self) -> dict[str, Vector]:
         return {name: array for name in self.array_fields if (array := getattr(self, name)) is not None}
 
 
@@ -185,8 +212,10 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> bool | float:
     return value if switch else float(value)
 
 
-def _small(array: np.ndarray, codec: str, name: str) -> np.ndarray:
-    return array.astype(np.float32) if codec == "fp32" else half(array, name)
+def _small(array: Vector, codec: str, name: str, vector: bool) -> Vector:
+    if vector and CODECS[codec].short:
+        return array if isinstance(array, CodedVector) else CodedVector.of(array, name)
+    return array.astype(np.float32) if codec == "fp32" else half(np.asarray(array), name)
 
 
 def _codecs(config: Mapping[str, Any], cls: type[Scorer]) -> dict[str, str]:

@@ -144,7 +144,7 @@ class EnsembleScorer(Scorer):
         """As of every scorer; those of the members are named `<n>.<array>`."""
         of_members = {f"{n}.{name}": array for n, member in enumerate(self.members)
                       for name, array in member.arrays().items()}  # fmt: skip
-        return of_members | self._arrays()
+        return of_members | self._own_arrays()
 
     def config(self) -> dict[str, Any]:
         members = [member.config() for member in self.members]

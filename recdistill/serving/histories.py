@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from recdistill.errors import DataError
-from recdistill.tables.codecs import TILE_BYTES, CodedTable
+from recdistill.tables.codecs import TILE_BYTES, CodedTable, Vector
 
 FEW = 16
 """Users who are added one by one rather than together: for fewer the steps cost more than the sums."""
@@ -150,7 +150,7 @@ def places_from_end(indptr: np.ndarray, when: np.ndarray) -> np.ndarray:
 
 
 def bag_sums(
-    table: CodedTable, weights: np.ndarray | None, histories: Histories, decoded: np.ndarray | None = None
+    table: CodedTable, weights: Vector | None, histories: Histories, decoded: np.ndarray | None = None
 ) -> np.ndarray:
     """Σ_history weight_i · table_i of every user, (batch, columns) float32; the histories' own weights multiply these.
 
@@ -209,6 +209,6 @@ def _add_bags(rows: Callable[[np.ndarray | slice], np.ndarray], indptr: np.ndarr
     sums[order] = totals
 
 
-def weighted(rows: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+def weighted(rows: np.ndarray, weights: Vector | None) -> np.ndarray:
     """Rows (n, columns) times float32 weights (n,); the rows themselves where there are none."""
     return rows if weights is None else rows * weights.astype(np.float32)[:, None]

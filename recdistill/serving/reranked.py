@@ -15,7 +15,7 @@ from recdistill.serving.base import Scorer, check_shape
 from recdistill.serving.histories import Histories
 from recdistill.serving.perceptron import Perceptron
 from recdistill.serving.products import RoundedTable
-from recdistill.tables.codecs import TILE_BYTES, CodedTable
+from recdistill.tables.codecs import TILE_BYTES, CodedTable, Vector
 
 SETTINGS = ("form", "codecs", "depth", "unit", "base", "network")
 OF_PAIRS = 3
@@ -77,7 +77,7 @@ class RerankedScorer(Scorer):
         return self.base.dimension
 
     @property
-    def popularity(self) -> np.ndarray | None:
+    def popularity(self) -> Vector | None:
         return self.base.popularity
 
     @property
@@ -131,7 +131,7 @@ class RerankedScorer(Scorer):
         """As of every scorer; those of the two stages are named `base.<array>` and `network.<array>`."""
         stages = {"base": self.base.arrays(), "network": self.network.arrays()}
         inside = {f"{stage}.{name}": array for stage, arrays in stages.items() for name, array in arrays.items()}
-        return inside | self._arrays()
+        return inside | self._own_arrays()
 
     def config(self) -> dict[str, Any]:
         base = self.base.config()

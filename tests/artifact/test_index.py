@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +43,22 @@ def indexed(folder: Path) -> Path:
         items.item_table, bias=items.item_bias, kind="ivf_sq8", queries=queries, k=5, recall=0.95, threads=1
     )
     return add_index(folder, retriever)
+
+
+def test_an_index_over_four_bits_and_biases_of_eight_finds_what_the_model_says(tmp_path: Path) -> None:
+    small = scorer().quantized("int4")
+    items = items_of(small)
+    bags = Histories.from_lists([[row, row + 1] for row in range(100)])
+    retriever = Retriever.build(
+        items.item_table, bias=items.item_bias, kind="ivf_sq8", queries=small.queries(bags), k=5, recall=0.95, threads=1
+    )
+    told: dict[str, Any] = {"kind": "two_tower", "name": "student", "trained_on": {}}
+    add_index(artifact.save(tmp_path / "small", small, Vocab(range(N)), **told), retriever)
+    Retriever(items).save(tmp_path / "alone")
+    for found in (artifact.load(tmp_path / "small").retriever, Retriever.load(tmp_path / "alone")):
+        assert found is not None
+        rows, scores = found.search(small.queries(bags), 5)
+        np.testing.assert_allclose(scores, np.take_along_axis(small.score(bags), rows, axis=1), rtol=1e-5, atol=1e-5)
 
 
 def test_an_artifact_without_an_index_has_no_retriever(folder: Path) -> None:

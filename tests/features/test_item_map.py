@@ -13,11 +13,15 @@ from safetensors.numpy import load_file, save_file
 
 from recdistill import artifact, files
 from recdistill.artifact.layout import CHECKSUMS, ITEM_MAP
+from recdistill.compression.convert import compress
+from recdistill.compression.rotation import rotation
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ArtifactError, ConfigError, DataError
 from recdistill.features import Features, read_features
 from recdistill.features.encode import FeatureEncoder
 from recdistill.features.item_map import ItemMap
+from recdistill.models.fitted import FittedRanker
+from recdistill.serving.histories import Histories
 from recdistill.serving.recommender import Recommender
 from recdistill.serving.scorers import BagScorer
 from recdistill.tables.codecs import CodedTable
@@ -60,6 +64,19 @@ def test_a_map_goes_with_an_artifact_and_is_no_byte_of_the_model(folder: Path, i
     told = artifact.doctor(folder)
     assert told["new_items_by"] == ["genre", "size", "plot", "picture"] and ITEM_MAP in told["files"]
     assert told["bytes"] == N * (D + 1) * 4
+
+
+def test_a_map_is_turned_with_the_vectors_of_a_model_that_is_coded(folder: Path, item_map: ItemMap) -> None:
+    compress(FittedRanker.load(folder), codec="int4").save(folder.parent / "small")
+    found = artifact.load(folder.parent / "small").item_map
+    assert found is not None
+    before, after = (one.items(features(range(8, 10))) for one in (item_map, found))
+    turn = rotation(D, np.random.default_rng(0))
+    np.testing.assert_allclose(after[0], before[0] @ turn, rtol=1e-4, atol=1e-5)
+    assert np.abs(turn - np.eye(D)).max() > 0.1
+    np.testing.assert_array_equal(after[1], before[1])
+    wide = Recommender.load(folder.parent / "small").with_features(features(range(6, 10)))
+    assert wide.scorer.n_items == N + 2 and np.isfinite(wide.scorer.score(Histories.from_lists([[0, N + 1]]))).all()
 
 
 def test_a_recommender_takes_new_items_by_their_features(folder: Path, item_map: ItemMap) -> None:

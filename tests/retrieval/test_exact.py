@@ -267,7 +267,7 @@ def test_a_large_catalogue_is_looked_at_tile_by_tile(monkeypatch: pytest.MonkeyP
     whole, filtered = top_k(scorer, bags, None, k, bags), top_k(scorer, bags, None, k, bags, only=some)
     monkeypatch.setattr(scores, "DENSE", 100)
     monkeypatch.setattr(scores, "WIDE", 64)
-    monkeypatch.setattr(codecs, "DECODED_BYTES", 0)
+    monkeypatch.setattr(codecs.table, "DECODED_BYTES", 0)
     monkeypatch.setattr(exact, "SCORES_BYTES", 64 * 4 * 8)
     fresh = dataclasses.replace(scorer, item_table=CodedTable(scorer.item_table.codec, scorer.item_table.arrays))  # type: ignore[attr-defined, call-arg]
     assert scores.scores_of(fresh).width == 64

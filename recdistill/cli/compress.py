@@ -1,0 +1,68 @@
+"""`recdistill compress RUN --budget 125kB`: the best student of a run's teacher within so many bytes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HELP = "from a finished run, train the best student within so many bytes and add it to the report"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the folder of a run; the same command goes on where it stopped")
+    parser.add_argument(
+        "--budget", action="append", required=True, metavar="SIZE", help="like 125kB; may be given several times"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was tried as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress on the terminal")
+
+
+def main(options: argparse.Namespace) -> int:
+    import json
+    from dataclasses import replace
+
+    from recdistill.compression.sizes import budget_name, size_in_bytes
+    from recdistill.report.table import comparison_table
+    from recdistill.runs.config import RunConfig
+    from recdistill.runs.pipeline import run
+    from recdistill.training.progress import NullProgress, TqdmProgress
+
+    for budget in options.budget:
+        size_in_bytes(budget)
+    names = [budget_name(budget) for budget in options.budget]
+    out = Path(options.run)
+    progress = NullProgress() if options.quiet or options.json else TqdmProgress()
+    config = RunConfig.of_run(out)
+    new = tuple(name for name in names if name not in config.budgets)
+    report = run(replace(config, compress=(*config.codecs, *config.budgets, *new)), out, progress=progress)
+    added = {f"student_{name}": report["models"][f"student_{name}"] for name in names}
+    if options.json:
+        print(json.dumps(added, indent=2))
+        return 0
+    for name, entry in added.items():
+        print(f"{name}: tried, on valid\n{_tried(entry)}\n")
+    print(comparison_table(report))
+    for name in added:
+        print(f"\nStudent    {out / 'artifacts' / name}")
+    return 0
+
+
+def _tried(entry: Mapping[str, Any]) -> str:
+    """A line for every training, the one that was chosen marked."""
+    from recdistill.report import figures
+    from recdistill.report.table import aligned
+
+    rows = [["", "label share", "dropout", "size", "epochs", "NDCG@20"]]
+    for one in entry["tried"]:
+        told = one["settings"]
+        chosen = told == entry["chosen"] and one["epochs_share"] == 1
+        rows.append([
+            f"{told['codec']}, d={told['dim']}{' (chosen)' if chosen else ''}",
+            *(figures.quality(told.get(name), 1) for name in ("label_share", "history_dropout")),
+            figures.size(one["bytes"]), figures.percent(one["epochs_share"]), figures.quality(one["valid"]),
+        ])  # fmt: skip
+    return "\n".join(aligned(rows))

@@ -1,0 +1,41 @@
+"""The even grids of `codecs.grid` in training: one step for each dimension, made anew from its spread at each step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recdistill.tables.codecs import CodedTable, grid
+from recdistill.tables.straight_through import straight_through
+
+
+class GridCodes(nn.Module):
+    """v̂ = (q + ½)·s, q = ⌊v/s⌋ clamped to b bits, s = c_b · the root mean square of the dimension, as fp16."""
+
+    def __init__(self, codec: str, bits: int, rows: Tensor) -> None:
+        """`rows` (n, d) are what the table starts as."""
+        super().__init__()
+        self.codec, self.bits = codec, bits
+
+    def forward(self, rows: Tensor, whole: Tensor) -> Tensor:
+        """What `rows` (m, d), some of the `whole` table (n, d), are served as; the gradient goes straight through."""
+        return straight_through(rows, decoded(rows.detach(), self.steps(whole), self.bits))
+
+    @torch.no_grad()
+    def steps(self, whole: Tensor) -> Tensor:
+        """(d,) float32 that half floats hold."""
+        return (grid.STEPS[self.bits] * whole.square().mean(0).sqrt()).half().float()
+
+    @torch.no_grad()
+    def export(self, whole: Tensor) -> CodedTable:
+        """The codes that `forward` decodes, as the serving half stores them."""
+        steps = self.steps(whole).cpu().numpy()
+        packed = grid.codes(whole.detach().cpu().numpy(), steps, self.bits)
+        return CodedTable(self.codec, {"codes": packed, "scales": steps.astype("float16")})
+
+
+def decoded(rows: Tensor, steps: Tensor, bits: int) -> Tensor:
+    """(m, d): the grid's points below which `rows` lie; a step of 0 stands for a dimension that is lost."""
+    half_range = 2 ** (bits - 1)
+    whole = (rows / torch.where(steps > 0, steps, 1.0)).floor().clamp(-half_range, half_range - 1)
+    return (whole + 0.5) * steps

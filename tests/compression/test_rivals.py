@@ -1,0 +1,76 @@
+"""What stands beside a distilled student at equal bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recdistill.compression.rivals import RIVALS, Sources, pruned
+from recdistill.data.interactions import Interactions
+from recdistill.models.ease import EASE
+from recdistill.models.popularity import Popularity
+from recdistill.models.two_tower import TwoTower
+from recdistill.serving.bag import BagScorer
+from recdistill.serving.histories import Histories
+from recdistill.tables.codecs import CodedTable
+from tests.models.conftest import N_ITEMS, draw_log
+
+
+@pytest.fixture(scope="module")
+def log() -> Interactions:
+    return draw_log()
+
+
+@pytest.fixture(scope="module")
+def sources(log: Interactions) -> Sources:
+    teacher = TwoTower(dim=32, epochs=5).fit(log).scorer
+    student, wide = (TwoTower(dim=dim, user_id=False, epochs=5, table="tied").fit(log).scorer for dim in (8, 16))
+    return Sources(teacher, student, wide)
+
+
+@pytest.mark.parametrize("way", list(RIVALS))
+@pytest.mark.parametrize("limit", [400, 700, 2_000, 20_000])
+def test_every_model_of_a_way_is_within_the_budget_and_answers_whom_training_never_saw(
+    way: str, limit: int, sources: Sources, log: Interactions
+) -> None:
+    found = list(RIVALS[way](sources, limit))
+    assert len({rival.what for rival in found}) == len(found)
+    for rival in found:
+        assert rival.scorer.nbytes <= limit
+        assert rival.scorer.table_rows("user_table") == 0
+        scores = rival.scorer.score(Histories.from_csr(log.csr()))
+        assert scores.shape == (log.n_users, N_ITEMS) and np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("way", list(RIVALS))
+def test_a_way_gives_more_where_it_may_be_larger_and_nothing_where_nothing_fits(way: str, sources: Sources) -> None:
+    assert not list(RIVALS[way](sources, 60))
+    assert list(RIVALS[way](sources, 20_000))
+
+
+def test_the_teacher_is_cast_without_its_users_in_the_most_bits_that_fit(sources: Sources) -> None:
+    whats = [next(RIVALS["teacher_cast"](sources, limit)).what for limit in (20_000, 1_000, 600)]
+    assert whats == ["d=32, fp16", "d=32, int8", "d=32, int4"]
+    assert not list(RIVALS["teacher_cast"](sources, 150))
+
+
+def test_a_teacher_without_vectors_is_cut_and_cannot_be_cast(log: Interactions, sources: Sources) -> None:
+    ease = replace(sources, teacher=EASE().fit(log).scorer)
+    assert list(RIVALS["svd"](ease, 20_000))
+    assert not list(RIVALS["teacher_cast"](ease, 20_000))
+    nothing = replace(sources, teacher=Popularity().fit(log).scorer)
+    assert not list(RIVALS["svd"](nothing, 20_000))
+
+
+def test_pruning_keeps_the_dimensions_that_carry_the_scores() -> None:
+    draw = np.random.default_rng(0)
+    strength = np.array([1e-3, 2.0, 1e-3, 1.0], np.float32)
+    items = draw.normal(size=(20, 4)).astype(np.float32) * strength
+    whole = BagScorer(item_table=CodedTable.of(items), history_weight=np.ones(20, np.float32))
+    small = pruned(whole, 2)
+    assert small.item_table is not None
+    np.testing.assert_array_equal(small.item_table.matrix(), items[:, [1, 3]])
+    history = Histories.from_pairs(np.array([0, 0]), np.array([3, 5]), 1)
+    np.testing.assert_allclose(small.score(history), whole.score(history), atol=1e-3)

@@ -1,0 +1,73 @@
+"""What a budget's student is chosen from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recdistill.compression.sizes import student_bytes
+from recdistill.compression.trials import ALONE, COMPARED, DISTILLED, FINALISTS, SHORT, Found, Trials
+from recdistill.data.interactions import HeldOut, Interactions
+from recdistill.errors import ConfigError
+from recdistill.knowledge.store import Knowledge
+from recdistill.models.base import valid_ndcg
+from recdistill.models.two_tower import TwoTower
+from tests.models.test_two_tower import blocks
+
+GIVEN: dict[str, Any] = {"epochs": 20, "batch_users": 32}
+LIMIT = 720
+
+
+@pytest.fixture(scope="module")
+def log() -> tuple[Interactions, HeldOut]:
+    return blocks()
+
+
+@pytest.fixture(scope="module")
+def knowledge(log: tuple[Interactions, HeldOut]) -> Knowledge:
+    return Knowledge.extract(TwoTower(dim=8, epochs=30, learning_rate=0.02).fit(log[0]), log[0], top_k=12)
+
+
+@pytest.fixture(scope="module")
+def found(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> Found:
+    return Trials(*log, knowledge, GIVEN).best(LIMIT)
+
+
+def test_the_student_is_the_best_on_valid_of_those_trained_to_the_end(
+    log: tuple[Interactions, HeldOut], found: Found
+) -> None:
+    whole = [one for one in found.tried if one.epochs_share == 1]
+    best = max(whole, key=lambda one: one.valid)
+    assert valid_ndcg(found.student.scorer, *log) == best.valid
+    assert found.settings == best.settings
+    assert found.student.scorer.nbytes == best.bytes <= LIMIT
+
+
+def test_every_shape_is_compared_shortly_and_the_best_of_them_trained_to_the_end(found: Found) -> None:
+    short = [one for one in found.tried if one.epochs_share == SHORT]
+    whole = [one for one in found.tried if one.epochs_share == 1]
+    fitting = {one.settings["codec"] for one in short}
+    assert fitting <= set(COMPARED) and len(fitting) == len(short) > FINALISTS
+    ranked = sorted(short, key=lambda one: -one.valid)
+    assert [one.settings["codec"] for one in whole[:FINALISTS]] == [o.settings["codec"] for o in ranked[:FINALISTS]]
+    assert len(whole) == FINALISTS + len(DISTILLED) - 1
+    assert all(one.bytes == student_bytes(30, one.settings["codec"], one.settings["dim"]) for one in found.tried)
+
+
+def test_settings_that_are_given_are_not_tried(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> None:
+    given = {**GIVEN, "codec": "int3", "label_share": 0.5, "history_dropout": 0.1, "learning_rate": 0.02}
+    found = Trials(*log, knowledge, given).best(LIMIT)
+    assert [(one.settings["codec"], one.settings["label_share"]) for one in found.tried] == [("int3", 0.5)]
+
+
+def test_without_a_teacher_students_learn_from_labels(log: tuple[Interactions, HeldOut]) -> None:
+    found = Trials(*log, None, {**GIVEN, "codec": "int4"}).best(LIMIT)
+    assert found.student.scorer.nbytes <= LIMIT
+    assert len(found.tried) == len(ALONE) == len(DISTILLED)  # as many as with one
+    assert len({one.settings["history_dropout"] for one in found.tried}) == len(ALONE)
+
+
+def test_a_budget_that_nothing_fits_is_refused_before_anything_is_trained(log: tuple[Interactions, HeldOut]) -> None:
+    with pytest.raises(ConfigError, match="the smallest student of 30 items takes"):
+        Trials(*log, None, {"epochs": 10**9}).best(50)
