@@ -20,7 +20,7 @@ from recdistill.models.two_tower_rules import LogFacts, plan
 from recdistill.models.two_tower_training import HISTORY_POWER, Towers, start_towers
 from recdistill.serving.bag import BagScorer
 from recdistill.serving.histories import Histories
-from recdistill.tables.codec_names import TRAINED_CODECS
+from recdistill.tables.codec_names import TRAINED_CODECS, WITH_STEPS
 from recdistill.training.batches import whole_batches
 from tests.models.test_two_tower import arrays_equal, blocks
 
@@ -59,13 +59,12 @@ def test_the_scorer_answers_what_training_ranks_by(log: tuple[Interactions, Held
     np.testing.assert_allclose(scorer.score(Histories.from_csr(train.csr())), wanted, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("step", [None, "learned"])
-@pytest.mark.parametrize("codec", TRAINED_CODECS)
+@pytest.mark.parametrize(
+    ("codec", "step"), [*((name, None) for name in TRAINED_CODECS), *((name, "learned") for name in WITH_STEPS)]
+)
 def test_tastes_are_learned_through_every_codec(
     log: tuple[Interactions, HeldOut], codec: str, step: str | None
 ) -> None:
-    if step and codec in ("fp16", "int8"):
-        pytest.skip("has no step to learn")
     train, held = log
     student = TwoTower(**QUICK, codec=codec, codec_step=step).fit(train)
     assert valid_ndcg(student.scorer, train, held, 4) > 0.65  # chance is .17

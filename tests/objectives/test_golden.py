@@ -130,9 +130,10 @@ def test_no_golden_objective_is_without_an_implementation() -> None:
 
 
 @needs_golden
-def test_every_registered_objective_has_golden_cases() -> None:
+def test_every_registered_objective_has_golden_cases_or_a_test_file_of_its_own() -> None:
     run = {type(objective(case, tensors(case))) for case in CASES}
-    assert run == {OBJECTIVES[name] for name in OBJECTIVES}
+    own = {name for name in OBJECTIVES if (Path(__file__).parent / f"test_{name}.py").is_file()}
+    assert run == {OBJECTIVES[name] for name in OBJECTIVES if name not in own}
 
 
 def test_every_forward_names_what_it_takes() -> None:
