@@ -82,6 +82,21 @@ def masked_log_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     return torch.where(mask, logits - logits.logsumexp(-1, keepdim=True), 0.0)
 
 
+def softmax_in_place(logits: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Probabilities and their logarithms, the latter written over the logits; both 0 at what is masked."""
+    if mask is not None:
+        logits = masked_scores(logits, mask)
+    logits.sub_(logits.amax(-1, keepdim=True))
+    p = logits.exp()
+    total = p.sum(-1, keepdim=True)
+    logits.sub_(total.log())
+    p.div_(total)
+    if mask is not None:
+        p.masked_fill_(~mask, 0.0)
+        logits.masked_fill_(~mask, 0.0)
+    return p, logits
+
+
 def masked_scores(scores: Tensor, mask: Tensor) -> Tensor:
     """Scores with -inf at masked candidates; a row that is masked whole becomes 0, so that gradients stay numbers."""
     empty = ~mask.any(-1, keepdim=True)

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from recdistill.candidates.base import by_argument
 from recdistill.candidates.catalogue import Scored
-from recdistill.objectives.base import Objective, check_positive, masked_scores, weighted_mean
+from recdistill.objectives.base import Objective, check_positive, softmax_in_place, weighted_mean
 
 TILE_ROWS = 128
 
@@ -60,8 +60,8 @@ class _Divergence(torch.autograd.Function):
         for start in range(0, len(rows), TILE_ROWS):
             tile = slice(start, start + TILE_ROWS)
             part = None if masks is None else masks[tile]
-            p, log_p = _softmax(told[tile].clone(), part)
-            q, log_q = _softmax(rows[tile].clone(), part)
+            p, log_p = softmax_in_place(told[tile].clone(), part)
+            q, log_q = softmax_in_place(rows[tile].clone(), part)
             log_m = torch.add(p, q, out=gradient[tile]).mul_(0.5).clamp_(min=torch.finfo(p.dtype).tiny).log_()
             of_q = log_q.sub_(log_m).mul_(q).sum(-1)  # Σ q log q/m
             terms[tile] = 0.5 * (log_p.sub_(log_m).mul_(p).sum(-1) + of_q)
@@ -74,18 +74,3 @@ class _Divergence(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad[..., None], None, None
-
-
-def _softmax(logits: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Probabilities and their logarithms, the latter written over the logits; both 0 at what is masked."""
-    if mask is not None:
-        logits = masked_scores(logits, mask)
-    logits.sub_(logits.amax(-1, keepdim=True))
-    p = logits.exp()
-    total = p.sum(-1, keepdim=True)
-    logits.sub_(total.log())
-    p.div_(total)
-    if mask is not None:
-        p.masked_fill_(~mask, 0.0)
-        logits.masked_fill_(~mask, 0.0)
-    return p, logits
