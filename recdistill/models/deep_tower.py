@@ -32,6 +32,11 @@ class DeepTowerConfig(TwoTowerConfig):
             TwoTowerConfig.__post_init__(self)
         except ConfigError as error:
             raise ConfigError(str(error).replace("two_tower", "deep_tower", 1)) from None
+        if self.nested is not None:
+            raise ConfigError(
+                f"deep_tower: nested = {list(self.nested)}: what comes out of its network is not cut. Leave it out, "
+                "or use two_tower."
+            )
         if not self.hidden or min(self.hidden) < 1:
             raise ConfigError(
                 f"deep_tower: hidden = {list(self.hidden)}: give the width of at least one layer, from 1."

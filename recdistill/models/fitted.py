@@ -76,7 +76,9 @@ class FittedRanker(Ranker):
         )  # fmt: skip
 
     def turned(self, turn: np.ndarray) -> Self:
-        """With what goes along turned as its vectors were: the map that leads to vectors of new items."""
+        """With what goes along turned as its vectors were: the map that leads to vectors of new items. The first
+        numbers of a turned vector are no model of their own."""
+        self._settings = {name: value for name, value in self._settings.items() if name != "nested"}
         beside = self._known_beside
         if beside.item_map is not None:
             self._known_beside = beside._replace(item_map=beside.item_map.turned(turn))

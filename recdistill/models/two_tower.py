@@ -28,6 +28,9 @@ class TwoTowerConfig:
 
     dim: int = 256
     """Of users' and items' vectors."""
+    nested: tuple[int, ...] | None = None
+    """Smaller sizes, ascending, at which the same file can be loaded: the first so many numbers of every vector are
+    trained as a model of their own, too."""
     user_id: bool = True
     """A vector of its own for every user; without it the model serves people it has never seen. None has one where
     order counts: what a user likes at all times hides what came last."""
@@ -105,9 +108,24 @@ class TwoTowerConfig:
                 "what is known of them. Leave user_features out, or keep user_id."
             )
         self._check_codec()
+        self._check_nested()
         if self.feature_dropout is not None and not self.item_features:
             raise ConfigError(
                 f"two_tower: feature_dropout = {self.feature_dropout} without item features: set item_features = true."
+            )
+
+    def _check_nested(self) -> None:
+        if self.nested is None:
+            return
+        sizes = list(self.nested)
+        if not sizes or sizes != sorted(set(sizes)) or sizes[0] < 1 or sizes[-1] >= self.dim:
+            raise ConfigError(
+                f"two_tower: nested = {sizes}: give whole numbers from 1 to below dim = {self.dim}, ascending."
+            )
+        if self.codec or self.item_features:
+            given = f"codec = {self.codec!r}" if self.codec else "item_features = true"
+            raise ConfigError(
+                f"two_tower: nested = {sizes} with {given}: such rows cannot be cut. Leave one of them out."
             )
 
     def _check_codec(self) -> None:
@@ -190,6 +208,11 @@ class TwoTower(Ranker):
             raise ConfigError(
                 f"two_tower: the knowledge is of {knowledge.n_users} users and {knowledge.n_items} items, the log has "
                 f"{train.n_users} and {train.n_items}. Extract it from this training log."
+            )
+        if methods is not None and self.config.nested is not None:
+            raise ConfigError(
+                f"two_tower: nested = {list(self.config.nested)} with a method of its own: the sizes learn from soft "
+                "labels over all items alone. Leave one of them out."
             )
         self.chosen = {}
         told = {"seed": seed, "device": device, "progress": progress, "methods": methods}

@@ -64,6 +64,8 @@ class TwoTowerPlan:
     """Whether the codec's steps are learned, too."""
     start: str | None = None
     """What the tables start from; none: the teacher of a student, else the log."""
+    nested: tuple[int, ...] = ()
+    """Smaller sizes that are trained along."""
 
 
 def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowerPlan:
@@ -91,6 +93,7 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
         codec=config.codec,
         learned_step=config.codec_step == "learned",
         start=config.start,
+        nested=config.nested or (),
     )
 
 

@@ -20,6 +20,7 @@ from recdistill.models.base import valid_ndcg
 from recdistill.models.popularity import log_counts
 from recdistill.models.two_tower_begin import go_on_from, sha256_of_begin
 from recdistill.models.two_tower_features import FeatureRows, OwnRowDropout, Sides
+from recdistill.models.two_tower_nested import NestedLoss
 from recdistill.models.two_tower_order import PlaceWeights
 from recdistill.models.two_tower_rules import TwoTowerPlan, leaves_out_used
 from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
@@ -213,9 +214,14 @@ def train_two_tower(
         label_share=plan.label_share, temperature=plan.temperature, precision=precision, unseen_only=unseen_only,
         value=False,
     )  # fmt: skip
-    loss = CatalogueLoss(config)
-    label_loss = loss if teacher is None else CatalogueLoss(dataclasses.replace(config, label_share=1.0))
-    soft_loss = CatalogueLoss(dataclasses.replace(config, label_share=0.0))
+
+    def loss_by(config: CatalogueConfig) -> CatalogueLoss | NestedLoss:
+        whole = CatalogueLoss(config)
+        return NestedLoss(whole, plan.nested, tau=plan.tau) if plan.nested else whole
+
+    loss = loss_by(config)
+    label_loss = loss if teacher is None else loss_by(dataclasses.replace(config, label_share=1.0))
+    soft_loss = loss_by(dataclasses.replace(config, label_share=0.0))
 
     kept = None
     if towers.item_side is not None and plan.feature_dropout > 0:

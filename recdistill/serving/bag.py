@@ -138,6 +138,14 @@ class BagScorer(Scorer):
         target /= length or 1.0
         return parts @ target, float(user @ target), bias
 
+    def prefix(self, dimension: int) -> BagScorer:
+        """The model of the first `dimension` numbers of every vector; it ranks well where these were trained as one
+        (`TwoTower(nested=…)`) or carry the most, as singular vectors do. Raises ConfigError for another number than 1
+        to the dimension, and for tables of codes that cannot be cut."""
+        from recdistill.serving.prefix import first_numbers
+
+        return first_numbers(self, dimension)
+
     def _placed(self, histories: Histories) -> Histories:
         """Weighed by place, where both weights and places are known."""
         if self.place_weight is None or histories.places is None:

@@ -74,10 +74,15 @@ class Recommender:
         self._origin = origin
 
     @classmethod
-    def load(cls, folder: str | Path, *, verify: bool = True) -> Recommender:
-        """From an artifact, with the index that it may hold; `verify=False` skips the checksums. Raises ArtifactError
-        for anything but a whole one."""
+    def load(cls, folder: str | Path, *, dim: int | None = None, verify: bool = True) -> Recommender:
+        """From an artifact, with the index that it may hold; `verify=False` skips the checksums. `dim` is one of the
+        sizes that a nested model was trained at; below the whole one the catalogue is looked at without an index.
+        Raises ArtifactError for anything but a whole artifact, ConfigError for a size that it has not."""
         found = artifact.load(folder, verify=verify)
+        if dim is not None:
+            from recdistill.serving.prefix import at_dim
+
+            found = at_dim(found, dim)
         return cls(found.scorer, found.items, found.users, found.titles, found.retriever, found)
 
     @overload
