@@ -1,4 +1,4 @@
-"""What a model costs to answer: bytes in memory, users per second, milliseconds per user."""
+"""What a model costs to answer: bytes in memory, users per second, milliseconds per user, and what can be counted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from recdistill.data.interactions import HeldOut
 from recdistill.data.splits import Split
+from recdistill.evaluation.account import Account, account
 from recdistill.retrieval.exact import top_k
 from recdistill.serving.scorers import Histories, Scorer
 
@@ -32,6 +33,8 @@ class Footprint:
     """Users answered in batches of 1,024: exact top 20, seen items excluded."""
     latency_ms: dict[str, float]
     """p50 and p99 of one user at a time through the same door."""
+    account: Account
+    """Means over the users who were asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -52,13 +55,15 @@ def footprint(
     """
     held = split.test if held is None else held
     k = min(TOP, split.train.n_items)
-    queries = _Queries(scorer, split.bags(held, ordered=scorer.ordered), split.excluded(held), held.user_rows, k)
+    bags = split.bags(held, ordered=scorer.ordered)
+    queries = _Queries(scorer, bags, split.excluded(held), held.user_rows, k)
     return Footprint(
         bytes=int(scorer.nbytes),
         parameters=int(scorer.parameters),
         dimension=scorer.dimension,
         queries_per_second=_rate(queries, seconds / 2, clock),
         latency_ms=_latency(queries, seconds / 2, clock),
+        account=account(scorer, bags, held.user_rows),
     )
 
 

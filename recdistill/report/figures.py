@@ -79,6 +79,12 @@ def milliseconds(value: object) -> str:
     return DASH if number is None or number <= 0 else _digits(number)
 
 
+def amount(value: object) -> str:
+    """Any number of 0 or more in three digits."""
+    number = known(value)
+    return DASH if number is None else _digits(number)
+
+
 def duration(seconds: object) -> str:
     number = known(seconds)
     if number is None:

@@ -9,6 +9,7 @@ from recdistill.report import figures, page
 from recdistill.report import frontier_text as words
 from recdistill.report.frontier_chart import chart, role
 from recdistill.report.frontier_text import Frontier
+from recdistill.report.glossary import account_note
 
 
 def write_page(told: Frontier, path: Path) -> None:
@@ -31,6 +32,7 @@ def render(told: Frontier) -> str:
             "metric": figures.metric_name(words.metric_of(told)),
             "budgets": [{"name": budget, "rows": _rows(told, budget)} for budget in told["budgets"]],
             "role": role,
+            "account_note": account_note(),
             "told": told,
         },
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from recdistill.evaluation import account
 from recdistill.models.registry import MODELS
-from recdistill.report import reading
+from recdistill.report import figures, reading
 from recdistill.report.figures import MINUS, PLUS_MINUS
 from recdistill.report.reading import Report
 
@@ -108,6 +109,18 @@ def glossary(report: Report) -> list[tuple[str, str]]:
         "chance": any((model.get("groups") or {}).get("cold_items") for model in models.values()),
     }
     return words + [_SOMETIMES[word] for word, here in used.items() if here]
+
+
+def account_note() -> str:
+    """What the columns of what is counted hold, and what the energy assumes."""
+    return (
+        "Multiply-adds and bytes moved are of one recommendation with all items scored, counted from the arrays as they"
+        " are stored, mean over test users; decoding and picking the best are not in them. The energy is an estimate, "
+        f"not a measurement: {account.MULTIPLY_ADD_PJ:g} pJ a multiply-add of floats; {account.CACHE_PJ_PER_BYTE:g} pJ "
+        f"a byte from the cache for models of up to {figures.size(account.CACHE_BYTES)}, and "
+        f"{account.DRAM_PJ_PER_BYTE:g} pJ a byte from main memory for larger ones (45 nm; Horowitz, ISSCC 2014). "
+        "It compares models; it says little of what a machine draws."
+    )
 
 
 def _first_capital(label: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recdistill.report import charts, figures, findings, page, reading
-from recdistill.report.glossary import glossary
+from recdistill.report.glossary import account_note, glossary
 from recdistill.report.reading import Entry, Report
 
 _BARS = ("teacher", "student", "student_alone")
@@ -67,6 +67,7 @@ def _page(report: Report) -> dict[str, Any]:
         "chosen": [(model, _flat(model.data["chosen"])) for model in models if model.data.get("chosen")],
         "tried": [(model, model.data["tried"]) for model in models if model.data.get("tried")],
         "glossary": glossary(report),
+        "account_note": account_note(),
     }
 
 

@@ -25,7 +25,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     environment.filters |= {
         "quality": figures.quality, "difference": figures.difference, "size": figures.size, "percent": figures.percent,
         "rate": figures.rate, "ms": figures.milliseconds, "duration": figures.duration, "count": figures.count,
-        "metric": figures.metric_name, "factor": figures.factor, "svg": Markup,
+        "metric": figures.metric_name, "amount": figures.amount, "factor": figures.factor, "svg": Markup,
     }  # fmt: skip
     return environment.get_template(template).render(values)
 

@@ -130,6 +130,7 @@ def _entry(
         "seconds": seconds,
         "queries_per_second": cost["queries_per_second"],
         "latency_ms": cost["latency_ms"],
+        "account": cost["account"],
         "groups": groups(tests[0], part.split) | ({} if cold is None else {"cold_items": cold}),
         "artifact": None,
     }

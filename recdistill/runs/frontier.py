@@ -141,6 +141,8 @@ def _point(made: Made, steps: Mapping[int, Done]) -> tuple[dict[str, Any], dict[
     return {
         "possible": True,
         **{name: cost[name] for name in kept},
+        "index_bytes": 0,
+        **cost["account"],
         "valid": steps[0].result["valid"],
         "metrics": {name: float(np.mean([row[name] for row in by_seed])) for name in made.metrics},
         "metrics_by_seed": by_seed,

@@ -53,7 +53,7 @@ VERSIONS = {
     "rival": 1,
     "evaluate": 1,
     "cold_items": 1,
-    "footprint": 1,
+    "footprint": 2,
 }
 FINE_TUNE_RATE = 0.1
 """Of the student's learning rate: what it was taught is not to be forgotten."""

@@ -94,4 +94,5 @@ def test_bytes_parameters_and_dimension_are_the_scorers(make_split, scorer_of) -
     found = footprint(scorer, split, seconds=0.1, clock=ticking).as_dict()
     assert found["bytes"] == 4 * (2 * 30 * 3 + 3 * 3)
     assert (found["parameters"], found["dimension"]) == (2 * 30 * 3 + 3 * 3, 3)
-    assert set(found) == {"bytes", "parameters", "dimension", "queries_per_second", "latency_ms"}
+    assert set(found) == {"bytes", "parameters", "dimension", "queries_per_second", "latency_ms", "account"}
+    assert found["account"]["multiply_adds"] == round(4 / 3 * 3 + 3 + 30 * 3)

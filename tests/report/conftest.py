@@ -79,6 +79,7 @@ def model(
         "seconds": {"fit": 52.4, "extract": None, "distill": None, "evaluate": 2.1},
         "queries_per_second": rate,
         "latency_ms": {"p50": p50, "p99": p50 * 2.4},
+        "account": {"multiply_adds": size // 4, "bytes_moved": size, "microjoules": round(size * 1.4e-5, 4)},
         "groups": groups(share),
         "kind": "two_tower",
         "artifact": None,

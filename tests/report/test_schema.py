@@ -24,6 +24,17 @@ def test_every_variant_is_a_valid_report(variant: dict[str, Any]) -> None:
     VALIDATOR.validate(json.loads(json.dumps(variant, allow_nan=False)))
 
 
+def test_a_report_from_before_the_account_is_still_one(report: dict[str, Any]) -> None:
+    for model in report["models"].values():
+        del model["account"]
+    VALIDATOR.validate(report)
+
+
+def test_a_model_that_cannot_be_counted_has_an_account_of_nulls(report: dict[str, Any]) -> None:
+    report["models"]["student"]["account"] = {"multiply_adds": None, "bytes_moved": None, "microjoules": None}
+    VALIDATOR.validate(report)
+
+
 def _drop(*path: str) -> Callable[[dict[str, Any]], None]:
     def edit(report: dict[str, Any]) -> None:
         for key in path[:-1]:
@@ -67,6 +78,8 @@ BROKEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "an example of nobody": _set(0, "examples", 0, "history_rows"),
     "a recommendation that does not say whether it hit": _drop("examples", 0, "lists", "teacher", 0, "hit"),  # type: ignore[arg-type]
     "latency without p99": _set({"p50": 1.0}, "models", "student", "latency_ms"),
+    "bytes moved that are negative": _set(-1, "models", "student", "account", "bytes_moved"),
+    "an account without its energy": _drop("models", "student", "account", "microjoules"),
     "a group without a name": _drop("models", "student", "groups", "history", 0, "group"),  # type: ignore[arg-type]
 }
 

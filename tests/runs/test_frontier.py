@@ -54,6 +54,16 @@ def test_every_way_stands_at_every_budget_within_its_bytes_or_is_impossible(told
     assert ("700B", "product") not in possible  # its codebooks alone are larger
 
 
+def test_every_point_has_its_account(out: Path, told: dict[str, Any]) -> None:
+    counted = ("parameters", "bytes", "index_bytes", "multiply_adds", "bytes_moved", "microjoules")
+    for one in told["points"]:
+        if one["possible"]:
+            assert all(one[name] is not None for name in counted) and one["latency_ms"]["p50"] > 0
+            assert 0 < one["bytes_moved"] < 2 * one["bytes"]
+    entry = report_of(out)["models"]["student"]
+    assert entry["account"]["multiply_adds"] > 0
+
+
 def test_the_distilled_student_is_the_one_that_compress_adds(out: Path, told: dict[str, Any]) -> None:
     report = report_of(out)
     for one in told["points"]:
