@@ -71,8 +71,8 @@ def test_every_size_learns_from_a_teacher(log: tuple[Interactions, HeldOut], kno
     nested = TwoTower(**QUICK, nested=(4, 6), label_share=0.0).distil(train, knowledge)
     plain = TwoTower(**QUICK, label_share=0.0).distil(train, knowledge)
     for size in (4, 6, 8):
-        assert valid_ndcg(served(nested, size), train, held, 4) > 0.9  # chance is .17
-    assert valid_ndcg(served(plain, 4), train, held, 4) < 0.8
+        assert valid_ndcg(served(nested, size), train, held, 4) > 0.8  # chance is .17
+    assert valid_ndcg(served(plain, 4), train, held, 4) < 0.6
 
 
 @pytest.mark.parametrize("more", [{"table": "tied"}, {"table": "full"}, {"table": "tied", "user_id": True}])
