@@ -44,7 +44,8 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps(added, indent=2))
         return 0
     for name, entry in added.items():
-        print(f"{name}: tried, on valid\n{_tried(entry)}\n")
+        how = "with part of the epochs shapes are compared; the choice is among whole trainings"
+        print(f"{name}: tried, on valid ({how})\n{_tried(entry)}\n")
     print(comparison_table(report))
     for name in added:
         print(f"\nStudent    {out / 'artifacts' / name}")
@@ -52,17 +53,18 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _tried(entry: Mapping[str, Any]) -> str:
-    """A line for every training, the one that was chosen marked."""
+    """A line for every training, the one that was chosen marked: short ones only compare shapes."""
     from recdistill.report import figures
     from recdistill.report.table import aligned
 
-    rows = [["", "label share", "dropout", "size", "epochs", "NDCG@20"]]
+    rows = [["", "label share", "dropout", "rate", "size", "epochs", "NDCG@20"]]
     for one in entry["tried"]:
         told = one["settings"]
         chosen = told == entry["chosen"] and one["epochs_share"] == 1
         rows.append([
             f"{told['codec']}, d={told['dim']}{' (chosen)' if chosen else ''}",
             *(figures.quality(told.get(name), 1) for name in ("label_share", "history_dropout")),
+            figures.amount(told.get("learning_rate")),
             figures.size(one["bytes"]), figures.percent(one["epochs_share"]), figures.quality(one["valid"]),
         ])  # fmt: skip
     return "\n".join(aligned(rows))

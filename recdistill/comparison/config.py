@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from recdistill.errors import ConfigError
-from recdistill.registry import nearest
 
 MEMBERS = ("two_tower", "ease", "als")
 
@@ -50,7 +49,10 @@ class ComparisonConfig:
             raise ConfigError(f"compare: members = {list(self.members)}: name kinds of models, each once")
         for kind in self.teacher:
             if kind not in self.members:
-                raise ConfigError(f"compare: teacher.{kind}: no such member. {nearest(kind, self.members)}")
+                raise ConfigError(
+                    f"compare: teacher.{kind}: settings of a teacher stand under its kind, as in "
+                    f"teacher.two_tower.dim; the kinds here are {', '.join(self.members)}."
+                )
         for kind in self.members:
             try:
                 MODELS[kind](**self.teacher.get(kind, {}))
@@ -58,7 +60,10 @@ class ComparisonConfig:
                 raise ConfigError(f"compare: teacher: {error}") from None
         for name in ("dim", "user_id", "kind"):
             if name in self.student:
-                raise ConfigError(f"compare: student.{name}: every student is a two-tower without user ids; use dims")
+                raise ConfigError(
+                    f"compare: student.{name}: every student is a two-tower without user ids; their sizes "
+                    "are given by --dims 16,32"
+                )
         try:
             MODELS["two_tower"](**self.student)
         except ConfigError as error:

@@ -108,10 +108,14 @@ def claims(table: Row) -> list[str]:
                     else "all are below it beyond the spread."
                 )
             )
-        worse = [row["log"] for row in _against(table, "default", "alone", dim) if row["told"]["difference"] < 0]
-        if _against(table, "default", "alone", dim):
+        beside = _against(table, "default", "alone", dim)
+        lower = [row for row in beside if row["told"]["difference"] < 0]
+        worse = [row["log"] for row in lower if row["told"]["beyond_spread"]]
+        level = [row["log"] for row in lower if not row["told"]["beyond_spread"]]
+        if beside:
             where = f"On {_listed(worse)} it is below" if worse else "On no log is it below"
-            lines.append(f"d={dim}: {where} the student alone.")
+            within = f" On {_listed(level)} it is lower within the spread: level." if level else ""
+            lines.append(f"d={dim}: {where} the student alone{' beyond the spread' if lower else ''}.{within}")
         shuffled = [row["log"] for row in _against(table, "shuffled", "alone", dim) if _gains(row["told"])]
         if _against(table, "shuffled", "alone", dim):
             lines.append(

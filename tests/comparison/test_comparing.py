@@ -180,9 +180,9 @@ def test_a_method_that_is_not_known_is_refused_before_anything_is_trained(
         ({"dims": (4, 4)}, r"dims = \[4, 4\]"),
         ({"search_share": 0.0}, "search_share"),
         ({"members": ("ensemble",)}, "members"),
-        ({"teacher": {"mf": {}}}, "no such member"),
+        ({"teacher": {"mf": {}}}, "settings of a teacher stand under its kind"),
         ({"teacher": {"ease": {"lambda": 3}}}, "teacher: no setting 'ease.lambda'"),
-        ({"student": {"dim": 3}}, "use dims"),
+        ({"student": {"dim": 3}}, "by --dims"),
         ({"student": {"epochs": 0}}, "student: two_tower: epochs = 0"),
     ],
 )
