@@ -21,8 +21,6 @@ LEAST, MOST = 1e-2, 1e2
 class Adaptive(ABC):
     """A factor of a method's weight; all of them are constants to the gradient."""
 
-    needs_gradients = False
-
     @abstractmethod
     def factor(self, labels: Tensor, method: Tensor, shared: Tensor) -> Tensor:
         """The two losses, and the user vectors (batch, d) that both are made of."""
@@ -39,8 +37,6 @@ class LossRatio(Adaptive):
 class Gradients(Adaptive):
     """(1 + cos) / 2 of the two gradients by the users' vectors: nothing where they point apart (Du et al., 2018)."""
 
-    needs_gradients = True
-
     def factor(self, labels: Tensor, method: Tensor, shared: Tensor) -> Tensor:
         if not (labels.requires_grad and method.requires_grad):
             return torch.ones_like(method)
@@ -50,10 +46,6 @@ class Gradients(Adaptive):
         if one is None or two is None:
             return torch.ones_like(method)
         return (1.0 + torch.cosine_similarity(one.flatten(), two.flatten(), dim=0)) / 2.0
-
-
-def _gradient(loss: Tensor, shared: Tensor) -> Tensor | None:
-    return torch.autograd.grad(loss, shared, retain_graph=True, allow_unused=True)[0]
 
 
 class Certainty(Adaptive):

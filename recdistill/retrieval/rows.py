@@ -66,16 +66,6 @@ def by_integer(table: CodedTable, queries: np.ndarray, rows: np.ndarray) -> np.n
     return scores
 
 
-def exact_products(table: CodedTable, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The same in double precision, (batch, m) float64: what `retrieval.exact` ranks by, whatever the batch."""
-    scores = np.empty(rows.shape)
-    for part in _blocks(rows, 2 * table.shape[1]):
-        values = table.rows(np.maximum(rows[part], 0).reshape(-1)).astype(np.float64).reshape(*rows[part].shape, -1)
-        scores[part] = np.einsum("mkd,md->mk", values, queries[part].astype(np.float64))
-    scores[rows < 0] = -np.inf
-    return scores
-
-
 def _blocks(rows: np.ndarray, columns: int) -> Iterator[slice]:
     step = max(1, BLOCK_BYTES // (4 * max(1, columns) * max(1, rows.shape[1])))
     return (slice(start, start + step) for start in range(0, len(rows), step))
