@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recdistill.runs.run import Done
 
 ENSEMBLE = "ensemble"
-VERSION = 1
+VERSION = 2
 """Of how the teacher is chosen and its ensemble made."""
 MEMORY_SHARE = 0.8
 EARLIER = (0.25, 0.5)

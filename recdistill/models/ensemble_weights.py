@@ -47,32 +47,90 @@ def choose_weights(
 ) -> Weights:
     """The weights of the highest mean NDCG@20 on valid, the earlier ones (more on the first member) on a tie.
 
-    Where `by_history` is not False, also of each third of the users by their history's length, of the same candidates.
+    A member without which the others lose no more than the standard error of the difference is left out: so little is
+    chance as well as gain, and each member has to be fitted, stored and asked. Where `by_history` is not False, also
+    the best weights of each third of the users by their history's length, of the same candidates.
     """
     from recdistill.training.progress import NullProgress
 
-    asked = _Asked(ensemble, train, valid)
-    tried: list[Parts] = []
-    reached = np.zeros((0, len(asked.rows)), np.float32)
-    n_members = len(ensemble.members)
-    with (progress or NullProgress()).task("weights of the ensemble", total=len(STEPS)) as bar:
-        for step in STEPS:
-            new = _simplex(n_members, step) if not tried else _neighbours(tried[_best(reached)], step)
-            new = [parts for parts in new if parts not in tried]
-            if new:
-                tried += new
-                reached = np.vstack([reached, asked.ndcg(np.array(new) / PARTS)])
-            bar.advance(1, valid_ndcg=float(reached.mean(axis=1).max()))
-    candidates = np.array(tried) / PARTS
+    tried = _Tried(_Asked(ensemble, train, valid), len(ensemble.members))
+    kept = tuple(range(len(ensemble.members)))
+    with (progress or NullProgress()).task("weights of the ensemble", total=len(kept)) as bar:
+        best = tried.best(kept)
+        bar.advance(1, valid_ndcg=tried.mean(best))
+        while len(kept) > 1:
+            kept = tuple(member for member in kept if tried.parts[best][member])
+            fewer = [tuple(one for one in kept if one != member) for member in kept if len(kept) > 1]
+            found = max(((tried.best(some), some) for some in fewer), key=lambda one: tried.mean(one[0]), default=None)
+            if found is None or not tried.as_good(found[0], best):
+                break
+            best, kept = found
+            bar.advance(1, valid_ndcg=tried.mean(best))
+    alone = max(
+        ((tried.best((member,)), (member,)) for member in range(len(ensemble.members))),
+        key=lambda one: tried.mean(one[0]),
+    )
+    if tried.mean(alone[0]) >= tried.mean(best):
+        best, kept = alone
+    of_kept = tried.of(kept)
+    candidates, reached = np.array(tried.parts)[of_kept] / PARTS, tried.reached[of_kept]
     one = Weights(candidates[[_best(reached)]], ())
-    if by_history is False or n_members == 1:
+    if by_history is False or len(kept) == 1:
         return one
-    ends = _thirds(asked.histories.lengths)
-    groups = np.searchsorted(ends, asked.histories.lengths)
+    histories = tried.asked.histories
+    ends = _thirds(histories.lengths)
+    groups = np.searchsorted(ends, histories.lengths)
     if not ends or (by_history is None and not _gains(reached, groups)):
         return one
-    best = [_best(reached[:, groups == group]) for group in range(len(ends) + 1)]
-    return Weights(candidates[best], ends)
+    rows = [_best(reached[:, groups == group]) for group in range(len(ends) + 1)]
+    return Weights(candidates[rows], ends)
+
+
+class _Tried:
+    """Weights that were measured, and what every user has with each."""
+
+    def __init__(self, asked: _Asked, n_members: int) -> None:
+        self.asked, self.n_members = asked, n_members
+        self.parts: list[Parts] = []
+        self.reached = np.zeros((0, len(asked.rows)), np.float32)
+        """NDCG@20 (weights, users)."""
+
+    def best(self, members: tuple[int, ...]) -> int:
+        """Of weights on these members alone: all of the simplex first, then the neighbours of the best so far."""
+        for step in STEPS:
+            if step == STEPS[0]:
+                new = [self._spread(parts, members) for parts in _simplex(len(members), step)]
+            else:
+                at = self.parts[self._best_of(members)]
+                near = _neighbours(tuple(at[member] for member in members), step)
+                new = [self._spread(parts, members) for parts in near]
+            new = [parts for parts in new if parts not in self.parts]
+            if new:
+                self.parts += new
+                self.reached = np.vstack([self.reached, self.asked.ndcg(np.array(new) / PARTS)])
+        return self._best_of(members)
+
+    def of(self, members: tuple[int, ...]) -> np.ndarray:
+        """Places of the weights that these members share alone."""
+        others = [place for place in range(self.n_members) if place not in members]
+        return np.flatnonzero(~np.array(self.parts)[:, others].any(axis=1))
+
+    def mean(self, place: int) -> float:
+        return float(self.reached[place].mean(dtype=np.float64))
+
+    def as_good(self, place: int, other: int) -> bool:
+        lost = self.reached[other].astype(np.float64) - self.reached[place]
+        return bool(len(lost) > 1 and lost.mean() <= lost.std(ddof=1) / np.sqrt(len(lost)))
+
+    def _best_of(self, members: tuple[int, ...]) -> int:
+        places = self.of(members)
+        return int(places[_best(self.reached[places])])
+
+    def _spread(self, parts: Parts, members: tuple[int, ...]) -> Parts:
+        whole = [0] * self.n_members
+        for member, part in zip(members, parts, strict=True):
+            whole[member] = part
+        return tuple(whole)
 
 
 def _best(reached: np.ndarray) -> int:

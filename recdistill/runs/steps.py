@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 VERSIONS = {
     "data": 3,
-    "teacher": 5,
+    "teacher": 6,
     "baseline": 3,
     "knowledge": 1,
     "pre_train": 1,

@@ -149,6 +149,31 @@ def test_coarse_to_fine_finds_a_single_peak(monkeypatch: pytest.MonkeyPatch, bes
     assert found.group_ends == ()
 
 
+def chosen_of_three(second: float, third: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> Weights:
+    """choose_weights where every user needs the first member, and gains by some of the others."""
+
+    class Asked:
+        def __init__(self, *_: Any) -> None:
+            self.rows = np.arange(len(third))
+            self.histories = Histories(np.arange(len(third) + 1), np.zeros(len(third), np.int64))
+
+        def ndcg(self, weights: np.ndarray) -> np.ndarray:
+            first, others = 0.2 * (weights[:, :1] > 0), 1e-5 * weights[:, 1:].sum(axis=1, keepdims=True)
+            gains = second * (weights[:, 1:2] > 0) + third * (weights[:, 2:] > 0)
+            return (0.5 + first + gains - others).astype(np.float32)
+
+    monkeypatch.setattr(ensemble_weights, "_Asked", Asked)
+    three: Any = EnsembleScorer(members=(BagScorer(item_bias=np.zeros(3)),) * 3, weights=np.ones((1, 3), np.float32))
+    return choose_weights(three, None, None, by_history=False, progress=None)  # type: ignore[arg-type]
+
+
+def test_a_member_that_gains_less_than_the_standard_error_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.tile([0.1, -0.1], 200)  # standard error .005
+    assert chosen_of_three(0.02, noise + 0.004, monkeypatch).rows.astype(bool).tolist() == [[True, True, False]]
+    assert chosen_of_three(0.02, noise + 0.006, monkeypatch).rows.astype(bool).tolist() == [[True, True, True]]
+    assert chosen_of_three(0.0, noise + 0.004, monkeypatch).rows.tolist() == [[1.0, 0.0, 0.0]]
+
+
 def test_groups_of_history_get_their_own_weights_where_that_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     choice({}, monkeypatch, groups={2: 16, 5: 8, 9: 0})
     pair: Any = EnsembleScorer(members=(BagScorer(item_bias=np.zeros(3)),) * 2, weights=np.ones((1, 2), np.float32))
