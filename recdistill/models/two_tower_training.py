@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 HISTORY_POWER = 0.5
 """A bag is divided by the root of the history's length: it grows beside the user's own row as more is known."""
 
+USERS_BY_ROWS = 200_000
+"""Users from which a step changes only the rows of those in it: each has one gradient in an epoch of hundreds of
+steps, and Adam on all of them takes longer than the rest of a step (`benchmarks/growth.py`)."""
+
 
 class Towers(nn.Module):
     """User = bag of history rows (+ own row), item = row; both are brought to length 1."""
@@ -96,7 +100,8 @@ class Towers(nn.Module):
         said = None if self.item_side is None else self.item_side.rows()
         users = self._bag(self._history(said), batch)
         if self.users is not None:
-            users = users + self.users[batch.users]
+            seldom = len(self.users) >= USERS_BY_ROWS
+            users = users + (embedding(batch.users, self.users, sparse=True) if seldom else self.users[batch.users])
             if self.user_side is not None:
                 users = users + self.user_side.rows(batch.users)
         return normalize(users, dim=1) / self.tau, *self._items(said, kept)
@@ -134,8 +139,7 @@ class Towers(nn.Module):
 
     def by_rows(self) -> list[nn.Parameter]:
         """Tables of which a step over a sample of the items touches a few rows."""
-        tables = [one for name, one in self.tables.named_parameters() if "codec" not in name]
-        return [*tables, *([] if self.users is None else [self.users])]
+        return [one for name, one in self.tables.named_parameters() if "codec" not in name]
 
     def _own(self) -> Tensor:
         return self.tables.rows if isinstance(self.tables, TiedTable | CodedTied) else self.tables.items
@@ -298,8 +302,11 @@ def train_two_tower(
     check = None if valid is None else lambda: valid_ndcg(scorer(), log, valid)
     with (progress or NullProgress()).task(name, total=plan.epochs) as bar:
         by_rows = [] if negatives is None else towers.by_rows()
+        seldom = [] if towers.users is None else [towers.users]
+        if negatives is None and log.n_users < USERS_BY_ROWS:
+            seldom = []
         model = towers if taught is None else nn.ModuleList([towers, taught])
-        train(model, batches, loss_of, schedule, bar=bar, check=check, by_rows=by_rows, kept=to_keep)
+        train(model, batches, loss_of, schedule, bar=bar, check=check, by_rows=by_rows, seldom=seldom, kept=to_keep)
     item_map = None
     if towers.item_side is not None and sides.items is not None:
         item_map = towers.item_side.item_map(sides.items.encoder, scale=1.0 / plan.tau)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recdistill.training.batches import Batch, UserBatches
 from recdistill.training.checkpoint import Kept, Place, training_of
 from recdistill.training.progress import Bar
+from recdistill.training.row_adam import RowAdam
 
 EPSILON = 1e-10
 """Of Adam: the gradients of a mean over users are small."""
@@ -51,15 +52,17 @@ def train(
     bar: Bar,
     check: Callable[[], float] | None = None,
     by_rows: Sequence[nn.Parameter] = (),
+    seldom: Sequence[nn.Parameter] = (),
     kept: Kept | None = None,
 ) -> None:
     """Train in place to the last epoch; `check` measures the model as it stands.
 
-    Of the parameters `by_rows`, whose gradients are sparse, a step changes only the rows that it has seen. Inside a
+    Of the parameters `by_rows`, whose gradients are sparse, a step changes only the rows that it has seen; so it does
+    of those `seldom` seen, a row of which has about one gradient in an epoch. Inside a
     block of `Checkpoints` a training that says what is to be `kept` goes on where it was stopped.
     """
     total = schedule.epochs * len(batches)
-    optimizers = _optimizers(model, schedule, by_rows)
+    optimizers = _optimizers(model, schedule, by_rows, seldom)
     changing = {"model": model, "batches": batches, "optimizers": dict(enumerate(optimizers))}
     changing["parts"] = {} if kept is None else kept.parts
     training = training_of(kept)
@@ -91,9 +94,11 @@ def train(
         training.finish(changing, Place(schedule.epochs, step))
 
 
-def _optimizers(model: nn.Module, schedule: Schedule, by_rows: Sequence[nn.Parameter]) -> list[torch.optim.Optimizer]:
+def _optimizers(
+    model: nn.Module, schedule: Schedule, by_rows: Sequence[nn.Parameter], seldom: Sequence[nn.Parameter]
+) -> list[torch.optim.Optimizer]:
     """AdamW; and Adam on the rows that a step touches (the moments of others stay as they are)."""
-    apart = {id(parameter) for parameter in by_rows}
+    apart = {id(parameter) for parameter in (*by_rows, *seldom)}
     whole = [parameter for parameter in model.parameters() if id(parameter) not in apart]
     options: dict[str, Any] = {"lr": schedule.learning_rate, "eps": EPSILON}
     found: list[torch.optim.Optimizer] = []
@@ -101,4 +106,6 @@ def _optimizers(model: nn.Module, schedule: Schedule, by_rows: Sequence[nn.Param
         found.append(torch.optim.AdamW(whole, weight_decay=0.0, fused=True, **options))
     if by_rows:
         found.append(torch.optim.SparseAdam(list(by_rows), **options))
+    if seldom:
+        found.append(RowAdam(seldom, **options))
     return found
