@@ -120,7 +120,8 @@ class Comparison:
         if self._resume and (found := cells.read(cell, self._out, cannot)):
             return found
         try:
-            settings = self._settings(recipe)
+            rule = recipe.first({**self._config.student, "dim": dim}, log.facts)
+            settings = {**rule, **self._settings(recipe)}
             key = cells.key_of(cell, self._inputs(log, recipe, settings, dim))
             if self._resume and (found := cells.read(cell, self._out, key)):
                 return found

@@ -39,14 +39,15 @@ class Search:
     progress: Progress
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
-        """The best trial's, the earliest of equals; those of the rule where nothing is searched.
+        """The best trial's, the earliest of equals. Nothing where that is the first: it is the rule's, which then holds
+        for every log and dimension; nothing, too, where nothing is searched.
 
         Raises KnowledgeError where no teacher of this log can give what the method needs.
         """
         axes = tuple(axis for axis in recipe.axes() if axis.name not in self.config.student)
-        first = recipe.first(self.config.student, self.log.facts)
         if not axes:
-            return first
+            return {}
+        first = recipe.first({**self.config.student, "dim": self.config.dims[0]}, self.log.facts)
         path = self.out / FOLDER / f"{recipe.name}.json"
         key = files.fingerprint(self._identity(recipe, axes, first))[:16]
         record = self._read(path, key)
@@ -60,7 +61,7 @@ class Search:
         counted = trials[: self.config.trials]
         best = max(counted, key=lambda one: -math.inf if one["valid_ndcg"] is None else one["valid_ndcg"])
         found: dict[str, Any] = best["settings"]
-        return found
+        return {} if best["number"] == 0 else found
 
     def _tried(self, recipe: Recipe, settings: dict[str, Any], number: int) -> dict[str, Any]:
         part, dim = self.log.selection, self.config.dims[0]

@@ -50,6 +50,33 @@ def test_settings_are_searched_on_the_first_log_and_carried_to_the_others(compar
     assert not (compared.out / "search" / "teacher_svd.json").exists()
 
 
+@pytest.mark.parametrize("best", [0, 1])
+def test_a_rule_that_won_the_search_holds_for_every_dimension(
+    best: int, compared: Compared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from recdistill.comparison import searching
+    from recdistill.comparison.recipes import Default
+
+    def ruled(self: Default, student: dict[str, Any], facts: Any) -> dict[str, Any]:
+        return {"history_dropout": student["dim"] / 100, "label_share": 0.5, "learning_rate": 0.01, "epochs_share": 1.0}
+
+    def tried(self: searching.Search, recipe: Any, settings: dict[str, Any], number: int) -> dict[str, Any]:
+        return {"number": number, "settings": settings, "valid_ndcg": float(number == best), "seconds": 0.0}
+
+    monkeypatch.setattr(Default, "first", ruled)
+    monkeypatch.setattr(searching.Search, "_tried", tried)
+    first = {"first": compared.logs["first"]}
+    asked = config(methods=("default",), dims=(4, 6), seeds=1)
+    compare(first, asked, out=tmp_path / "out", work=tmp_path / "work")
+    dropouts = [
+        record(tmp_path / "out", "first", f"default-d{dim}-s0")["settings"]["history_dropout"] for dim in (4, 6)
+    ]
+    if best == 0:
+        assert dropouts == [0.04, 0.06]
+    else:
+        assert dropouts[0] == dropouts[1]
+
+
 def test_trials_are_half_as_long_and_the_student_alone_has_as_many(
     compared: Compared, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -130,6 +130,17 @@ def test_what_is_chosen_on_valid_refits_to_the_same_model(log: tuple[Interaction
     assert arrays_equal(searched.scorer, again.scorer)  # type: ignore[arg-type]
 
 
+def test_the_first_candidate_leaves_more_to_labels_where_histories_are_long_and_students_small() -> None:
+    def first(mean_history: int, dim: int) -> tuple[float, float]:
+        found = candidates(TwoTower(dim=dim, user_id=False).config, LogFacts(1000, 500, 1000 * mean_history))[0]
+        return found["history_dropout"], found["label_share"]
+
+    assert first(20, 32) == first(5, 16) == (0.1, 0.1)
+    assert first(60, 32) == first(200, 64) == (0.2, 0.2)
+    assert first(60, 16) == (0.2, 0.3)
+    assert 0.1 < first(35, 32)[1] < 0.2
+
+
 def test_student_and_student_alone_choose_among_the_same_settings() -> None:
     config = TwoTower(dim=32, user_id=False).config
     facts = LogFacts(6000, 3000, 800_000)
