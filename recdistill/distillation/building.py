@@ -13,7 +13,7 @@ from recdistill.candidates.catalogue import Catalogue
 from recdistill.candidates.source import Source
 from recdistill.distillation.consistent_feed import ConsistentFeed
 from recdistill.distillation.feeds import Feed, asked_of
-from recdistill.distillation.fused_feed import FusedFeed
+from recdistill.distillation.fused_feed import FusedFeed, StandardisedFeed
 from recdistill.distillation.graph_feed import GraphFeed
 from recdistill.distillation.item_feed import ItemFeed
 from recdistill.distillation.list_feed import ListFeed
@@ -23,6 +23,7 @@ from recdistill.distillation.vector_feed import VectorFeed
 from recdistill.errors import ConfigError
 from recdistill.objectives.base import Objective
 from recdistill.objectives.knowledge.soft_kl import SoftKL
+from recdistill.objectives.knowledge.standardised_kl import StandardisedKL
 from recdistill.objectives.registry import build
 
 
@@ -62,11 +63,15 @@ def feed_of(method: Method, objectives: list[Objective], source: Source) -> Feed
 def _fused(
     method: Method, objective: Objective, shown: Mapping[str | tuple[str, ...], Candidates], source: Source
 ) -> Feed | None:
-    """Of soft labels over the catalogue, at a temperature that stays."""
-    if not isinstance(objective, SoftKL) or "tau" in method.scheduled:
+    """Of soft labels over the catalogue; of plain ones at a temperature that stays."""
+    if not isinstance(objective, SoftKL | StandardisedKL):
         return None
     candidates = shown["candidates"].checked(source)
-    return FusedFeed(objective, candidates, source) if isinstance(candidates, Catalogue) else None
+    if not isinstance(candidates, Catalogue):
+        return None
+    if isinstance(objective, StandardisedKL):
+        return StandardisedFeed(objective, candidates, source) if "all_scores" in source.gives else None
+    return None if "tau" in method.scheduled else FusedFeed(objective, candidates, source)
 
 
 def _settings_of(kind: type[Objective]) -> Mapping[str, Any]:

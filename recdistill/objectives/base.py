@@ -116,7 +116,7 @@ def gather_valid(scores: Tensor, index: Tensor, valid: Tensor) -> Tensor:
 def membership(index: Tensor, valid: Tensor, candidates: Tensor) -> Tensor:
     """Which candidates stand in a list: bool of the shape of `candidates` (batch, C)."""
     nowhere = torch.zeros_like(candidates, dtype=torch.int8)
-    return nowhere.scatter_reduce(-1, index, valid.to(torch.int8), "amax").bool()
+    return nowhere.scatter_reduce(-1, index, valid.to(torch.int8), "amax").view(torch.bool)
 
 
 def check_positive(where: str, **settings: float) -> None:

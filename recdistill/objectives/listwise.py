@@ -31,22 +31,56 @@ class _GroupLogSumExp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, scores: Tensor, valid: Tensor) -> Tensor:
-        masked = scores.masked_fill(~valid, -torch.inf)
-        best = (
-            masked.amax(-1, keepdim=True) if masked.shape[-1] else masked.new_full((*masked.shape[:-1], 1), -torch.inf)
-        )
-        best = best.masked_fill(best == -torch.inf, 0.0)
-        shares = masked.sub_(best).exp_()
-        total = shares.sum(-1, keepdim=True)
-        found = (total.log() + best).masked_fill(total == 0, lowest(scores))
+        found, shares, total = _summed(scores, valid)
         ctx.save_for_backward(shares, total)
-        return found[..., 0]
+        return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         shares, total = ctx.saved_tensors
-        return shares * (grad[..., None] / total.masked_fill(total == 0, 1.0)), None
+        return shares * (grad[..., None] / total), None
+
+
+def _summed(scores: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The log-sum-exp (…,), e^(s - largest) of the valid ones (…, candidates), their sum (…, 1), 1 where none is."""
+    masked = scores.where(valid, -torch.inf)
+    best = masked.amax(-1, keepdim=True) if masked.shape[-1] else masked.new_full((*masked.shape[:-1], 1), -torch.inf)
+    best = best.masked_fill(best == -torch.inf, 0.0)
+    shares = masked.sub_(best).exp_()
+    total = shares.sum(-1, keepdim=True)
+    found = (total.log() + best).masked_fill(total == 0, lowest(scores))
+    return found[..., 0], shares, total.masked_fill(total == 0, 1.0)
+
+
+def listed_and_rest(scores: Tensor, index: Tensor, valid: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    """`gather_valid` of the lists (…, K) and `group_logsumexp` of the rest, with one gradient matrix for both: over a
+    catalogue that of each alone, and their sum, cost as much as the loss."""
+    found: tuple[Tensor, Tensor] = _ListedAndRest.apply(scores, index, valid, rest)
+    return found
+
+
+class _ListedAndRest(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, index: Tensor, valid: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        found, shares, total = _summed(scores, rest)
+        ctx.save_for_backward(index, valid, shares, total)
+        return gather_valid(scores, index, valid), found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_listed: Tensor, of_rest: Tensor) -> tuple[Tensor | None, ...]:
+        index, valid, shares, total = ctx.saved_tensors
+        gradient = shares * (of_rest[..., None] / total)
+        return gradient.scatter_add_(-1, index, of_listed.masked_fill(~valid, 0.0)), None, None, None
+
+
+def first_valid(scores: Tensor, valid: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The first `count` valid entries of lists (…, K), closed up, (…, count), and which of these there are."""
+    place = valid.cumsum(-1) - 1
+    place = place.where(valid & (place < count), count)
+    kept = scores.new_zeros(*scores.shape[:-1], count + 1).scatter(-1, place, scores)[..., :count]
+    return kept, torch.arange(count, device=scores.device) < valid.sum(-1, keepdim=True)
 
 
 def order_losses(scores: Tensor, valid: Tensor, below: Tensor) -> Tensor:

@@ -211,6 +211,15 @@ def test_own_items_are_drawn_once_each(step: Callable[..., Step]) -> None:
     assert [sorted(items) for items in counted(Own(n=25).draw(step()))] == every
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_what_a_user_has_used_is_drawn_the_same_whether_few_or_all_of_it_is_sorted(
+    early: bool, step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = counted(Own(n=2).draw(step()))
+    monkeypatch.setattr(Own, "_early", lambda self, chance, positives: torch.full_like(chance, early, dtype=torch.bool))
+    assert counted(Own(n=2).draw(step())) == want
+
+
 def test_the_students_items_are_those_of_the_last_refresh(step: Callable[..., Step]) -> None:
     asked = step()
     assert asked.student_top is not None

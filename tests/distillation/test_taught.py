@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from recdistill.candidates.catalogue import Catalogue
 from recdistill.candidates.source import Source
 from recdistill.data.interactions import HeldOut, Interactions
-from recdistill.distillation.list_feed import tail_mass
+from recdistill.distillation.fused_feed import StandardisedFeed
+from recdistill.distillation.list_feed import ListFeed, tail_mass
 from recdistill.distillation.student import StudentScores, Vectors
 from recdistill.distillation.taught import best_unseen
 from recdistill.errors import ConfigError, KnowledgeError
@@ -21,6 +23,7 @@ from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
 from recdistill.models.matrix_factorisation import MatrixFactorisation
 from recdistill.models.two_tower import TwoTower
+from recdistill.objectives import standardised
 from recdistill.objectives.listwise import list_loss
 from recdistill.objectives.registry import OBJECTIVES
 from tests.distillation.conftest import EPOCHS, STEPS, Training, labels
@@ -297,3 +300,24 @@ def test_soft_labels_over_the_catalogue_are_what_the_objective_says(training: Ma
         loss.backward()
     one, two = (run.student.items.grad for run in (fused, plain))
     torch.testing.assert_close(one, two, rtol=2e-2, atol=2e-4)
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_standardised_soft_labels_made_tile_by_tile_are_those_of_the_objective(
+    training: Make, unseen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = training({"standardised_kl": {"shown": {"candidates": {"catalogue": {"unseen": unseen}}}}})
+    feed = run.taught._parts[0].feed
+    assert isinstance(feed, StandardisedFeed)
+    plain = ListFeed(feed.objective, {"candidates": Catalogue(unseen=unseen)}, feed.source, "standardised_kl")
+    monkeypatch.setattr(standardised, "TILE_ROWS", 7)
+    found = []
+    for one in (feed, plain):
+        batch = run.batches(run.users[0])
+        taken = run.taught._taken(batch, Vectors(*run.student(batch)), 0)
+        assert taken.weight is not None
+        loss = one.loss(replace(taken, weight=taken.weight * torch.arange(len(taken.weight))))
+        run.student.zero_grad()
+        loss.backward()
+        found.append((loss.detach(), *(parameter.grad for parameter in run.student.parameters())))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-7)

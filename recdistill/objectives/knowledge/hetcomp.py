@@ -14,13 +14,12 @@ from recdistill.candidates.trajectory import TrajectoryTop
 from recdistill.errors import ConfigError
 from recdistill.objectives.base import (
     Objective,
-    gather_valid,
     masked_mean,
     membership,
     valid_positions,
     weighted_mean,
 )
-from recdistill.objectives.listwise import group_logsumexp, order_losses
+from recdistill.objectives.listwise import first_valid, group_logsumexp, listed_and_rest, order_losses
 
 
 class HetCompOverall(Objective):
@@ -47,9 +46,9 @@ class HetCompOverall(Objective):
         """student: scores (batch, candidates); positives (batch, P) and top (batch, K); mask: unobserved candidates."""
         listed = torch.cat([positives, top], dim=-1)
         valid = torch.cat([valid_positions(positives, positives_mask), valid_positions(top, top_mask)], dim=-1)
-        scores = gather_valid(student, listed, valid)
-        rest = valid_positions(student, mask) & ~membership(listed, valid, student)
-        losses = torch.logaddexp(scores, group_logsumexp(student, rest)[:, None]) - scores
+        outside = valid_positions(student, mask) & ~membership(listed, valid, student)
+        scores, rest = listed_and_rest(student, listed, valid, outside)
+        losses = torch.logaddexp(scores, rest[:, None]) - scores
         return weighted_mean(*masked_mean(losses, valid), weight)
 
 
@@ -91,18 +90,18 @@ class HetCompRanking(Objective):
     ) -> Tensor:
         """As in `HetCompOverall`; positives and top best first."""
         observed, targets = valid_positions(positives, positives_mask), valid_positions(top, top_mask)
+        n = positives.shape[-1]
+        listed, valid = torch.cat([positives, top], dim=-1), torch.cat([observed, targets], dim=-1)
         outside = valid_positions(student, mask) & ~membership(positives, observed, student)
-        scores, place = gather_valid(student, top, targets), targets.cumsum(-1)
-        cuts = self.config.cuts or (max(1, top.shape[-1] // 2), max(1, top.shape[-1] // 10))
-        # the catalogue outside of both lists once; what a cut leaves of the list comes to it
-        beyond = group_logsumexp(student, outside & ~membership(top, targets, student))
         in_rest = targets & outside.gather(-1, top)
+        # the catalogue outside of both lists once; what a cut leaves of the list comes to it
+        scores, beyond = listed_and_rest(student, listed, valid, outside & ~membership(top, targets, student))
+        cuts = self.config.cuts or (max(1, top.shape[-1] // 2), max(1, top.shape[-1] // 10))
         of_targets, of_positives = student.new_zeros(len(student)), student.new_zeros(len(student))
         for number, cut in enumerate(cuts):
-            kept = targets & (place <= cut)
-            rest = torch.logaddexp(beyond, group_logsumexp(scores, in_rest & ~kept))
-            of_targets = of_targets + masked_mean(order_losses(scores, kept, rest), kept)[0] / len(cuts)
+            rest = torch.logaddexp(beyond, group_logsumexp(scores[:, n:], in_rest & (targets.cumsum(-1) > cut)))
+            kept, there = first_valid(scores[:, n:], targets, min(cut, top.shape[-1]))
+            of_targets = of_targets + masked_mean(order_losses(kept, there, rest), there)[0] / len(cuts)
             if number == 0:
-                first = order_losses(gather_valid(student, positives, observed), observed, rest)
-                of_positives = masked_mean(first, observed)[0]
+                of_positives = masked_mean(order_losses(scores[:, :n], observed, rest), observed)[0]
         return weighted_mean(of_positives + of_targets, observed.any(-1) | targets.any(-1), weight)

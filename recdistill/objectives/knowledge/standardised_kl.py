@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from recdistill.candidates.base import by_argument
 from recdistill.candidates.catalogue import Scored
-from recdistill.objectives.base import Objective, check_positive, softmax_in_place, weighted_mean
-
-TILE_ROWS = 128
-LEAST = 1e-12
-"""Variance below which scores are all the same but for rounding."""
+from recdistill.objectives.base import Objective, check_positive, weighted_mean
+from recdistill.objectives.standardised import StandardisedCatalogue, StandardisedRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,52 +43,22 @@ class StandardisedKL(Objective):
         self, student: Tensor, teacher: Tensor, *, mask: Tensor | None = None, weight: Tensor | None = None
     ) -> Tensor:
         """Both are scores (batch, candidates); mask: the valid ones. A row whose scores are all the same is even."""
-        terms = _Standardised.apply(student, teacher.detach(), self.config.tau, mask)
+        terms = StandardisedRows.apply(student, teacher.detach(), self.config.tau, mask)
         valid = terms.new_ones(terms.shape, dtype=torch.bool) if mask is None else mask.any(-1)
         return weighted_mean(terms, valid, weight)
 
-
-class _Standardised(torch.autograd.Function):
-    """τ²·KL of every row; its gradient by the scores, with g = τ(q - p), is (g - z·mean(g·z)) / deviation, and is made
-    beside it, some rows at a time, so that all of them stay in the caches."""
-
-    @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor, tau: float, mask: Tensor | None) -> Tensor:
-        """Both are scores (…, candidates)."""
-        width = student.shape[-1]
-        rows, told = student.reshape(-1, width), teacher.reshape(-1, width)
-        masks = None if mask is None else mask.expand_as(student).reshape(-1, width)
-        terms, gradient = torch.empty_like(rows[:, 0]), torch.empty_like(rows)
-        for start in range(0, len(rows), TILE_ROWS):
-            tile = slice(start, start + TILE_ROWS)
-            part = None if masks is None else masks[tile]
-            z, per_deviation, count = standardised(rows[tile], part)
-            p, log_p = softmax_in_place(standardised(told[tile], part)[0].div_(tau), part)
-            q, log_q = softmax_in_place(z / tau, part)
-            terms[tile] = tau * tau * log_p.sub_(log_q).mul_(p).sum(-1)
-            g = q.sub_(p).mul_(tau)
-            along = (g * z).sum(-1, keepdim=True).div_(count)
-            torch.addcmul(g, z, along, value=-1.0, out=gradient[tile]).mul_(per_deviation)
-        ctx.save_for_backward(gradient.view(student.shape))
-        return terms.view(student.shape[:-1])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grad[..., None], None, None, None
-
-
-def standardised(scores: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Of rows their scores with mean 0 and deviation 1 over the valid candidates, 0 at the others and where all are the
-    same; 1 / deviation, 0 where there is none; how many are valid. The last two are (rows, 1)."""
-    if mask is None:
-        count = scores.new_full((len(scores), 1), scores.shape[1])
-        centred = scores - scores.mean(-1, keepdim=True)
-    else:
-        count = mask.sum(-1, keepdim=True).clamp(min=1).to(scores.dtype)
-        kept = scores.masked_fill(~mask, 0.0)
-        centred = (kept - kept.sum(-1, keepdim=True) / count).masked_fill_(~mask, 0.0)
-    variance = torch.linalg.vector_norm(centred, dim=-1, keepdim=True).square() / count
-    per_deviation = torch.where(variance > LEAST, variance.clamp(min=LEAST).rsqrt(), 0.0)
-    return centred.mul_(per_deviation), per_deviation, count
+    def over_catalogue(
+        self,
+        users: Tensor,
+        items: Tensor,
+        bias: Tensor,
+        teacher: Callable[[slice], tuple[Tensor, Tensor | None]],
+        *,
+        mask: Callable[[slice], Tensor] | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
+        """The same of scores users (batch, d) @ items.T (d, n_items) + bias, never held whole. `teacher` gives its
+        scores of some users (rows, n_items) and, where that is known, 1 / their deviation over `mask` (rows, 1)."""
+        weight = users.new_ones(len(users)) if weight is None else weight.detach()
+        found: Tensor = StandardisedCatalogue.apply(users, items, bias, teacher, mask, weight, self.config.tau)
+        return found
