@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -10,8 +10,11 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from recdistill.errors import DataError
+from recdistill.serving.eight_bit_products import EightBitTable, checked_levels
 from recdistill.serving.products import RoundedTable
 from recdistill.tables.codecs import CodedTable, half
+
+FLOAT, DYNAMIC, STATIC = "float", "dynamic", "static"
 
 
 class Layer(NamedTuple):
@@ -19,6 +22,19 @@ class Layer(NamedTuple):
     """(outputs, inputs)"""
     bias: np.ndarray
     """(outputs,) float32 or float16"""
+    inputs: str = FLOAT
+    """How inputs meet an int8 weight: as they are, in eight bits by the range of each row, or by one measured before"""
+    levels: np.ndarray | None = None
+    """Of the last: float32 (2,), the step and the number that stands for 0"""
+
+    @property
+    def codec(self) -> str:
+        """Of the weight, and how inputs meet it where that is not as they are."""
+        return self.weight.codec + ("" if self.inputs == FLOAT else f"_{self.inputs}")
+
+    @property
+    def product(self) -> RoundedTable | EightBitTable:
+        return RoundedTable(self.weight) if self.inputs == FLOAT else EightBitTable(self.weight, self.levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +54,10 @@ class Perceptron:
                     f"layer {number} must take {width} numbers and have a bias for each that it gives, found a weight "
                     f"of shape {layer.weight.shape} and a bias of shape {layer.bias.shape}."
                 )
+            if layer.inputs not in (FLOAT, DYNAMIC, STATIC) or (layer.inputs == STATIC) != (layer.levels is not None):
+                raise DataError(f"layer {number}: inputs must be {FLOAT!r}, {DYNAMIC!r}, or {STATIC!r} with levels.")
+            if layer.inputs != FLOAT and layer.weight.codec != "int8":
+                raise DataError(f"layer {number}: inputs in eight bits need int8 weights, found {layer.weight.codec}.")
             width = outputs
 
     @classmethod
@@ -55,7 +75,7 @@ class Perceptron:
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """(batch, outputs) float32 of float32 rows (batch, inputs)."""
-        for number, (table, layer) in enumerate(zip(self._rounded, self.layers, strict=True)):
+        for number, (table, layer) in enumerate(zip(self._products, self.layers, strict=True)):
             if number:
                 np.maximum(rows, 0, out=rows)
             rows = table.times(rows)
@@ -63,8 +83,8 @@ class Perceptron:
         return rows
 
     @cached_property
-    def _rounded(self) -> list[RoundedTable]:
-        return [RoundedTable(layer.weight) for layer in self.layers]
+    def _products(self) -> list[RoundedTable | EightBitTable]:
+        return [layer.product for layer in self.layers]
 
     @property
     def parameters(self) -> int:
@@ -73,14 +93,15 @@ class Perceptron:
     @property
     def codecs(self) -> dict[str, str]:
         """Of each layer's weight, by the name that its arrays begin with."""
-        return {f"layer_{number}": layer.weight.codec for number, layer in enumerate(self.layers)}
+        return {f"layer_{number}": layer.codec for number, layer in enumerate(self.layers)}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Named `layer_<n>.<part>` and `layer_<n>.bias`."""
+        """Named `layer_<n>.<part>`, `layer_<n>.bias` and, where inputs were measured, `layer_<n>.levels`."""
         return {
             f"layer_{number}.{part}": array
             for number, layer in enumerate(self.layers)
-            for part, array in {**layer.weight.arrays, "bias": layer.bias}.items()
+            for part, array in {**layer.weight.arrays, "bias": layer.bias, "levels": layer.levels}.items()
+            if array is not None
         }
 
     @classmethod
@@ -99,12 +120,26 @@ class Perceptron:
             bias = found.pop("bias")
             if bias.dtype not in (np.float32, np.float16):
                 raise DataError(f"array '{name}.bias' must be float32 or float16, found {bias.dtype}.")
-            layers.append(Layer(CodedTable(codecs[name], found), bias))
+            codec, _, inputs = str(codecs[name]).partition("_")
+            if inputs not in (DYNAMIC, STATIC):
+                codec, inputs = codecs[name], FLOAT
+            levels = found.pop("levels", None) if inputs == STATIC else None
+            if levels is not None:
+                checked_levels(levels, f"{name}.levels")
+            layers.append(Layer(CodedTable(codec, found), bias, inputs, levels))
         return cls(tuple(layers))
 
     def quantized(self, codec: str) -> Perceptron:
-        """Weights in the codec; biases are halved unless it is fp32."""
+        """Weights in the codec, inputs as they are; biases are halved unless it is fp32."""
         return Perceptron(tuple(Layer(layer.weight.recoded(codec), _small(layer.bias, codec)) for layer in self.layers))
+
+    def in_eight_bits(self, levels: Sequence[np.ndarray] | None = None) -> Perceptron:
+        """Weights in int8, and inputs in eight bits: by the range of each row, or by these `levels` of each layer."""
+        small = self.quantized("int8").layers
+        if levels is None:
+            return Perceptron(tuple(layer._replace(inputs=DYNAMIC) for layer in small))
+        told = zip(small, levels, strict=True)
+        return Perceptron(tuple(layer._replace(inputs=STATIC, levels=one) for layer, one in told))
 
 
 def _small(bias: np.ndarray, codec: str) -> np.ndarray:
