@@ -12,10 +12,14 @@ T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the nearest known name, or all of them where none is near."""
+    """The end of an error message: the nearest known name, all that are equally near, or every one where none is."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
+    close = difflib.get_close_matches(name, known, n=max(1, len(known)), cutoff=0.5)
+    if not close:
+        return f"Known: {', '.join(known)}."
+    near = [difflib.SequenceMatcher(None, one, name).ratio() for one in close]
+    *others, last = sorted(repr(one) for one, ratio in zip(close, near, strict=True) if ratio == near[0])
+    return f"Did you mean {', '.join(others)} or {last}?" if others else f"Did you mean {last}?"
 
 
 class Registry(Generic[T]):

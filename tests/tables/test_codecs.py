@@ -60,7 +60,7 @@ def test_coding_anew_keeps_what_the_codec_holds() -> None:
 
 
 def test_an_unknown_codec_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"no codec 'int9'. Did you mean 'int8'\?"):
+    with pytest.raises(ConfigError, match=r"no codec 'int9'. Did you mean 'int2', 'int3', 'int4' or 'int8'\?"):
         CodedTable.of(MATRIX, "int9")
 
 
