@@ -16,6 +16,7 @@ from recdistill.errors import ConfigError
 from recdistill.evaluation.metrics import DEFAULT_METRICS
 from recdistill.models.popularity import Popularity
 from recdistill.models.registry import MODELS
+from recdistill.report import figures
 from recdistill.runs.assemble import assemble, publish
 from recdistill.runs.config import RunConfig
 from recdistill.runs.plan import Plan, make_plan
@@ -111,6 +112,7 @@ def make(workshop: Workshop, config: RunConfig) -> Made:
     plan = _plan(workshop.run, config, split, data, cut)
     for line in (*data.result["notes"], *split.notes, *(f"cut: {what}" for what in plan.cut)):
         workshop.progress.say(f"- {line}")
+    workshop.progress.say(f"- planned: {planned(plan, config.seeds)}")
     with files.whole_file(workshop.run.folder / "config.toml") as path:
         path.write_text(tomli_w.dumps({**to_mapping(config), "plan": plan.as_mapping()}), encoding="utf-8")
     final = Part(split, data.key, choose=split.valid is not None)
@@ -129,6 +131,12 @@ def _plan(run: Run, config: RunConfig, split: Split, data: Done, cut: list[str])
         lambda _: make_plan(config, split, cut).as_mapping(),
     )
     return Plan(**done.result)
+
+
+def planned(plan: Plan, seeds: int) -> str:
+    """What the plan expects of this command, before anything is trained."""
+    each = figures.duration(plan.expected_seconds)
+    return f"about {each} on two processor cores{f' for each of {seeds} seeds' if seeds > 1 else ''}"
 
 
 def _check_features(config: RunConfig, split: Split) -> None:

@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,30 +39,52 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
-            raise ConfigError(f"{self.folder}: is a file; --out needs a folder")
+            raise ConfigError(f"{self.folder}: is a file; a run needs a folder")
         if self.folder.is_dir() and any(self.folder.iterdir()) and not (self.folder / "steps").is_dir():
-            raise ConfigError(f"{self.folder}: holds files that are not of a run; give --out a new or empty folder")
+            raise ConfigError(f"{self.folder}: holds files that are not of a run; give a new or empty folder")
 
     @contextmanager
     def open(self) -> Iterator[Run]:
-        """Make the folder, keep a second run out of it, sweep up what a killed run left half-written."""
+        """Make the folder, keep a second run out of it, sweep up what a killed run left half-written.
+
+        A folder that was made for this is gone again where nothing was done: after a wrong file or setting, say.
+        """
+        made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
         try:
             (self.folder / "steps").mkdir(parents=True, exist_ok=True)
             lock = (self.folder / ".lock").open("w")
         except OSError as error:
-            raise ArtifactError(f"{self.folder}: cannot be written ({error.strerror}); choose another --out") from error
+            raise ArtifactError(
+                f"{self.folder}: cannot be written ({error.strerror}); choose another folder"
+            ) from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise ConfigError(
-                    f"{self.folder}: another run is working in it; wait for it or choose another --out"
+                    f"{self.folder}: another run is working in it; wait until it is done or stop it"
                 ) from None
             for pattern in ("*.tmp", "*.old", "*/*.tmp", "steps/*/*.tmp"):
                 for left in self.folder.glob(pattern):
                     shutil.rmtree(left, ignore_errors=True)
-            yield self
+            try:
+                yield self
+            except BaseException:
+                if made and not self._begun():
+                    self._leave_nothing(made)
+                raise
             shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
+
+    def _begun(self) -> bool:
+        """Whether a step is done, or a training has kept what it reached."""
+        return any(self.folder.glob("steps/*/*/step.json")) or any(self.folder.glob(f"{CHECKPOINTS}/**/*.*"))
+
+    def _leave_nothing(self, made: list[Path]) -> None:
+        """`made`: the folder and those above it that were made for it, the folder first."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for above in made[1:]:
+            with suppress(OSError):  # another run's folder stands in it by now
+                above.rmdir()
 
     def step(self, name: str, version: int, inputs: dict[str, Any], build: Build) -> Done:
         """Files made by `build(folder)` from `inputs`; taken from the folder when they are there already.

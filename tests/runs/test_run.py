@@ -146,3 +146,27 @@ def test_a_step_goes_on_with_the_training_that_a_stopped_run_left(
     name = "model.safetensors"
     assert (done.folder / "artifact" / name).read_bytes() == (whole / name).read_bytes()
     assert '"goes_on": true' in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+def test_a_run_that_fails_before_anything_is_done_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="wrong file"), Run(tmp_path / "runs" / "mine").open():
+        raise ConfigError("wrong file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_fails_later_keeps_what_was_done(tmp_path: Path) -> None:
+    def fails(run: Run) -> None:
+        run.step("greet", 1, {}, lambda folder: None)
+        raise ConfigError("later")
+
+    with pytest.raises(ConfigError, match="later"), Run(tmp_path / "mine").open() as run:
+        fails(run)
+    with Run(tmp_path / "mine").open() as run:
+        assert run.step("greet", 1, {}, lambda folder: None).reused
+
+
+def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ConfigError, match="wrong file"), Run(tmp_path / "mine").open():
+        raise ConfigError("wrong file")
+    assert (tmp_path / "mine").is_dir()
