@@ -180,7 +180,12 @@ def _name_points(axes: Axes, models: Sequence[Entry], xs: Sequence[float], metri
         _short(m.label) + (f" {figures.quality(m.metric(metric), 3)}" if (m.metric(metric) or 0.0) < low else "")
         for m in models
     ]
-    placed = labels.place([(float(x), float(y)) for x, y in where], texts, frame)
+    reach = [
+        axes.transData.transform([(x, (m.metric(metric) or 0.0) + side * (m.error(metric) or 0.0)) for side in (-1, 1)])
+        for m, x in zip(models, xs, strict=True)
+    ]
+    bars = [labels.Box(ends[0, 0] - 4, ends[0, 1] - 2, ends[1, 0] + 4, ends[1, 1] + 2) for ends in reach]
+    placed = labels.place([(float(x), float(y)) for x, y in where], texts, frame, taken=bars)
     for model, text, (x, y), at in zip(models, texts, where, placed, strict=True):
         line = {"arrowstyle": "-", "color": COLOURS["muted"], "linewidth": 0.7, "shrinkA": 0, "shrinkB": 5}
         axes.annotate(

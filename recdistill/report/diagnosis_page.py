@@ -27,6 +27,9 @@ def render(told: Diagnosis) -> str:
 def _page(told: Diagnosis) -> dict[str, Any]:
     lost, cause = told["lost"], told["cause"]
     first, _, second = words.loss_line(told).partition("; ")
+    rows = [*cause["trained"]["rows"], *cause["there"]]
+    cells = [[*words.cause_cells(row), figures.duration(row["seconds"])] for row in rows]
+    changes = words.filled([[*words.CAUSE_HEAD, "took"], *cells])
     return {
         "title": told["run"]["title"],
         "described": words.models_line(told),
@@ -36,8 +39,8 @@ def _page(told: Diagnosis) -> dict[str, Any]:
         "trained": cause["trained"],
         "cause": cause,
         "gap": words.gap_text(words.gap_of(told)),
-        "cause_head": words.CAUSE_HEAD,
-        "causes": [(row, words.cause_cells(row)) for row in [*cause["trained"]["rows"], *cause["there"]]],
+        "cause_head": changes[0],
+        "causes": list(zip(rows, changes[1:], strict=True)),
         "cause_chart": _causes(cause),
         "cause_notes": words.cause_notes(told),
         "charts": [chart for chart in _charts(lost) if chart["svg"]],
@@ -85,7 +88,9 @@ def _tables(lost: Mapping[str, Any]) -> list[dict[str, Any]]:
     found += [(f"Users by {kind['attribute']}", *users, kind["groups"]) for kind in lost["by_user"]]
     found += [("Wanted items by popularity", *items, lost["by_popularity"])]
     found += [(f"Wanted items by {kind['attribute']}", *items, kind["groups"]) for kind in lost["by_item"]]
-    return [
-        {"caption": caption, "head": head, "rows": [(row["group"], cells(row)) for row in rows]}
-        for caption, head, cells, rows in found
-    ]
+    tables = []
+    for caption, head, cells, rows in found:
+        kept = words.filled([head, *(cells(row) for row in rows)])
+        named = [(row["group"], told) for row, told in zip(rows, kept[1:], strict=True)]
+        tables.append({"caption": caption, "head": kept[0], "rows": named})
+    return tables

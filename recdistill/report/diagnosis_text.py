@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from recdistill.report import figures
@@ -75,8 +75,8 @@ def verdict_line(told: Diagnosis) -> str:
     gap = gap_text(gap_of(told))
     if verdict["reason"] == "no gap":
         return (
-            f"Cause: none to look for: {on} the student is not measurably behind its teacher ({gap} {name}, teacher "
-            "less student)."
+            f"Cause: none to look for: {on} the student is not measurably behind its teacher ({gap} {name}, student "
+            "less teacher)."
         )
     if verdict["reason"] == "not asked":
         return f"Cause: not known: nothing was trained, and its codes are not it (gap {on} {gap} {name})."
@@ -89,7 +89,7 @@ def verdict_line(told: Diagnosis) -> str:
     row = next(one for one in [*cause["trained"]["rows"], *cause["there"]] if one["name"] == verdict["name"])
     part = f"{_whole(verdict['recovers'])} {PLUS_MINUS} {_whole(verdict['recovers_error'])}"
     says = f"{row['says'][:1].upper()}{row['says'][1:]}"
-    return f"Cause: {verdict['cause']}. {says}: recovers {part} of the gap ({measured(row)} of {gap} {name} {on})."
+    return f"Cause: {verdict['cause']}. {says}: recovers {part} of the gap ({measured(row)} against {gap} {name} {on})."
 
 
 def gap_of(told: Diagnosis) -> Mapping[str, Any]:
@@ -116,6 +116,12 @@ def cause_cells(row: Mapping[str, Any]) -> list[str]:
     imitates = (row.get("imitates") or {}).get("known")
     part = figures.known(row["recovers"])
     return [difference(row), "" if part is None else _whole(part), "" if not imitates else _imitates(imitates)]
+
+
+def filled(table: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The table, its head first, without columns in which no row says anything."""
+    kept = [at for at in range(len(table[0])) if any(row[at].strip() not in ("", figures.DASH) for row in table[1:])]
+    return [[row[at] for at in kept] for row in table]
 
 
 def difference(row: Mapping[str, Any]) -> str:
@@ -169,7 +175,7 @@ def _groups(head: list[str], rows: list[Row], kinds: list[Row], cells: Callable[
     more = attribute_rows(kinds)
     named = [*((row["group"], row) for row in rows), *more[:MOST_GROUPS]]
     left = len(more) - MOST_GROUPS
-    table = aligned([head, *([printable(name, 34), *cells(row)] for name, row in named)])
+    table = aligned(filled([head, *([printable(name, 34), *cells(row)] for name, row in named)]))
     return [*table, *([f"({left} more groups: diagnosis.html)"] if left > 0 else [])]
 
 
@@ -203,10 +209,10 @@ def _disagreement(told: Diagnosis) -> list[str]:
 def _cause(told: Diagnosis) -> list[str]:
     cause = told["cause"]
     trained = cause["trained"]
-    head = [f"Why (teacher less student: {gap_text(gap_of(told))})", *CAUSE_HEAD]
+    head = [f"Why (student less teacher: {gap_text(gap_of(told))})", *CAUSE_HEAD]
     rows = [[printable(f"{row['cause']}: {row['says']}", 72), *cause_cells(row)] for row in trained["rows"]]
     rows += [[printable(f"{row['cause']}: {row['says']}", 72), *cause_cells(row)] for row in cause["there"]]
-    return [*aligned([head, *rows]), *(f"- {line}" for line in [*cause_notes(told), *trained["notes"]])]
+    return [*aligned(filled([head, *rows])), *(f"- {line}" for line in [*cause_notes(told), *trained["notes"]])]
 
 
 def _asked(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -214,7 +220,8 @@ def _asked(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def gap_text(gap: Mapping[str, Any]) -> str:
-    return measured(gap).removeprefix("+")
+    """Student less teacher, as every difference is told."""
+    return measured({**gap, "difference": -gap["difference"]})
 
 
 def _titles(names: list[str]) -> str:

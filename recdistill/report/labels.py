@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+COVERING = 50.0
+"""What a unit of covered area counts: more than the way to the last place that is tried."""
+STEPS = (0.0, *(side * lines for lines in (0.9, 1.6, 2.5, 3.5, 4.5, 5.5, 6.5, 8.0, 10.0, 12.0) for side in (1, -1)))
+"""Lines up or down from the point, in the order in which they are tried."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -55,7 +60,7 @@ def place(
 
         def cost(option: tuple[Placed, Box], at: int) -> float:
             box = option[1]
-            return sum(box.overlap(other) for other in busy) + 50 * box.outside(frame) + 3.0 * at
+            return COVERING * sum(box.overlap(other) for other in busy) + 50 * box.outside(frame) + 3.0 * at
 
         best = min(range(len(options)), key=lambda at: cost(options[at], at))
         placed, box = options[best]
@@ -66,7 +71,7 @@ def place(
 
 def _options(x: float, y: float, width: float, line: float) -> Iterator[tuple[Placed, Box]]:
     """Beside the point, then further up and down on both sides; the near ones first."""
-    for step in (0.0, 0.9, -0.9, 1.6, -1.6, 2.5, -2.5, 3.4, -3.4, 4.4, -4.4):
+    for step in STEPS:
         for align, start in (("left", x + 9), ("right", x - 9 - width)):
             middle = y + step * line
             box = Box(start, middle - line / 2, start + width, middle + line / 2)

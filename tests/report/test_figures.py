@@ -65,3 +65,16 @@ def test_labels_of_points_close_together_do_not_overlap() -> None:
 def test_a_label_at_the_border_turns_inwards() -> None:
     (placed,) = place([(415.0, 100.0)], ["teacher"], Box(0, 0, 420, 280))
     assert placed.align == "right" and placed.x < 415
+
+
+def test_many_labels_in_a_small_place_do_not_cover_each_other_or_what_is_taken() -> None:
+    frame, taken = Box(0, 0, 430, 300), Box(196, 120, 204, 180)
+    points = [(200.0 + 3 * (at % 4), 140.0 + 5 * (at // 4)) for at in range(12)]
+    texts = [f"student, {bits} bits" for bits in range(12)]
+    boxes = [taken]
+    for one, text in zip(place(points, texts, frame, taken=[taken]), texts, strict=True):
+        width = 6.2 * len(text)
+        left = one.x if one.align == "left" else one.x - width
+        boxes.append(Box(left, one.y - 6.5, left + width, one.y + 6.5))
+    assert all(box.outside(frame) == 0 for box in boxes)
+    assert max(one.overlap(other) for at, one in enumerate(boxes) for other in boxes[:at]) == 0
