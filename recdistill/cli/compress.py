@@ -1,4 +1,4 @@
-"""`recdistill compress RUN --budget 125kB`: the best student of a run's teacher within so many bytes."""
+"""`recdistill compress RUN --budget 125kB`, `--latency 50us`: the best student of a run's teacher within a limit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HELP = "from a finished run, train the best student within so many bytes and add it to the report"
+HELP = "from a finished run, train the best student within so many bytes, or as fast, and add it to the report"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the folder of a run; the same command goes on where it stopped")
     parser.add_argument(
-        "--budget", action="append", required=True, metavar="SIZE", help="like 125kB; may be given several times"
+        "--budget", action="append", default=[], metavar="SIZE", help="like 125kB; may be given several times"
+    )
+    parser.add_argument(
+        "--latency",
+        action="append",
+        default=[],
+        metavar="TIME",
+        help="like 50us, in which one user is answered on this machine, the median; a student of its own",
     )
     parser.add_argument("--json", action="store_true", help="print what was tried as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress on the terminal")
@@ -26,19 +33,26 @@ def main(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from recdistill.compression.sizes import budget_name, size_in_bytes
+    from recdistill.compression.times import time_in_seconds, time_name
+    from recdistill.errors import ConfigError
+    from recdistill.report.findings import promise
     from recdistill.report.table import comparison_table
     from recdistill.runs.config import RunConfig
     from recdistill.runs.pipeline import run
     from recdistill.training.progress import NullProgress, TqdmProgress
 
+    if not options.budget and not options.latency:
+        raise ConfigError("compress: give --budget 125kB, --latency 50us, or both")
     for budget in options.budget:
         size_in_bytes(budget)
-    names = [budget_name(budget) for budget in options.budget]
+    for latency in options.latency:
+        time_in_seconds(latency)
+    names = [*map(budget_name, options.budget), *map(time_name, options.latency)]
     out = Path(options.run)
     progress = NullProgress() if options.quiet or options.json else TqdmProgress()
     config = RunConfig.of_run(out)
-    new = tuple(name for name in names if name not in config.budgets)
-    report = run(replace(config, compress=(*config.codecs, *config.budgets, *new)), out, progress=progress)
+    new = tuple(name for name in names if name not in config.limits)
+    report = run(replace(config, compress=(*config.codecs, *config.limits, *new)), out, progress=progress)
     added = {f"student_{name}": report["models"][f"student_{name}"] for name in names}
     if options.json:
         print(json.dumps(added, indent=2))
@@ -46,6 +60,8 @@ def main(options: argparse.Namespace) -> int:
     for name, entry in added.items():
         how = "with part of the epochs shapes are compared; the choice is among whole trainings"
         print(f"{name}: tried, on valid ({how})\n{_tried(entry)}\n")
+        if entry.get("promised"):
+            print(f"{name}: {promise(entry)}\n")
     print(comparison_table(report))
     for name in added:
         print(f"\nStudent    {out / 'artifacts' / name}")

@@ -1,8 +1,8 @@
-"""Which student within a budget of bytes ranks best on valid: short trainings of all shapes, long ones of the best."""
+"""Which student within a limit ranks best on valid: short trainings of all shapes, long ones of the best."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,12 @@ ALONE: tuple[Settings, ...] = (
     {"history_dropout": 0.3, "learning_rate": 5e-3},
 )
 """The same without a teacher: as many, and more regularised."""
+
+
+def compared(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Codecs that students are compared through where these settings are given."""
+    codec = given.get("codec")
+    return COMPARED if codec is None else (codec,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +85,14 @@ class Trials:
 
     def best(self, limit: int) -> Found:
         """The best within `limit` bytes. Raises ConfigError, before anything is trained, where nothing fits."""
-        fitting = shapes(self.train.n_items, limit, codecs=self._codecs(), ordered=bool(self.given.get("order")))
+        ordered = bool(self.given.get("order"))
+        return self.among(shapes(self.train.n_items, limit, codecs=compared(self.given), ordered=ordered))
+
+    def among(self, fitting: Sequence[Shape]) -> Found:
+        """The best student of one of these shapes."""
         first, *others = self._candidates()
         tried: list[Tried] = []
-        shapes_left = fitting
+        shapes_left = list(fitting)
         if len(fitting) > FINALISTS:
             short = [self._train(shape, first, SHORT)[1] for shape in fitting]
             tried += short
@@ -100,10 +110,6 @@ class Trials:
         named = ALONE if self.knowledge is None else DISTILLED
         free: list[Settings] = [{k: v for k, v in one.items() if k not in self.given} for one in named]
         return [one for place, one in enumerate(free) if one not in free[:place]]
-
-    def _codecs(self) -> tuple[str, ...]:
-        given = self.given.get("codec")
-        return COMPARED if given is None else (given,)
 
     def _train(self, shape: Shape, settings: Settings, share: float) -> tuple[TwoTower, Tried]:
         chosen = {**self.given, **settings, **shape.settings()}

@@ -54,17 +54,22 @@ def footprint(
     unless that takes more than three times the whole. What is asked for is prepared beforehand; one answer warms up.
     """
     held = split.test if held is None else held
-    k = min(TOP, split.train.n_items)
-    bags = split.bags(held, ordered=scorer.ordered)
-    queries = _Queries(scorer, bags, split.excluded(held), held.user_rows, k)
+    queries = _Queries.of(scorer, split, held)
     return Footprint(
         bytes=int(scorer.nbytes),
         parameters=int(scorer.parameters),
         dimension=scorer.dimension,
         queries_per_second=_rate(queries, seconds / 2, clock),
         latency_ms=_latency(queries, seconds / 2, clock),
-        account=account(scorer, bags, held.user_rows),
+        account=account(scorer, queries.histories, held.user_rows),
     )
+
+
+def latency(
+    scorer: Scorer, split: Split, held: HeldOut, *, seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Milliseconds that one user of `held` waits, p50 and p99, as `footprint` measures them, in about `seconds`."""
+    return _latency(_Queries.of(scorer, split, held), seconds, clock)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,6 +81,11 @@ class _Queries:
     excluded: sp.csr_matrix
     user_rows: np.ndarray
     k: int
+
+    @classmethod
+    def of(cls, scorer: Scorer, split: Split, held: HeldOut) -> _Queries:
+        bags = split.bags(held, ordered=scorer.ordered)
+        return cls(scorer, bags, split.excluded(held), held.user_rows, min(TOP, split.train.n_items))
 
     def prepare(self, start: int, size: int) -> Callable[[], object]:
         """A call that answers `size` users from place `start` on, round and round."""

@@ -75,6 +75,17 @@ def standing(row: Mapping[str, Any]) -> str:
     return "within the spread" if row["seeds_same_sign"] else "within the spread (seeds disagree on the sign)"
 
 
+def promise(model: Mapping[str, Any]) -> str:
+    """Of a student that was made for a time: what was asked for, what its shape took, and what it takes."""
+    asked, before = (1000 * model["promised"][name] for name in ("latency_ms", "shape_latency_ms"))
+    after = figures.known((model.get("latency_ms") or {}).get("p50"))
+    text = f"made to answer one user in {figures.amount(asked)} µs (median); its shape took {figures.amount(before)} µs"
+    if after is None:
+        return f"{text} before training."
+    held = "within it" if 1000 * after <= asked else "above it; measured again on a quiet machine it may differ"
+    return f"{text} before training, the trained student takes {figures.amount(1000 * after)} µs, {held}."
+
+
 def split_line(report: Report) -> str:
     """The report's first line: which split, who was tested, on how many seeds."""
     protocol = report["protocol"]

@@ -54,6 +54,7 @@ def _page(report: Report) -> dict[str, Any]:
         "differences": _differences(report, models, first),
         "comparisons": report["comparisons"],
         "measured": findings.measured,
+        "promise": findings.promise,
         "standing": findings.standing,
         "label": lambda name: reading.label(report, name),
         "agreement": [

@@ -131,7 +131,8 @@ def _entry(report: Report, name: str, data: Mapping[str, Any]) -> Entry:
         about = f"the {made_from} in {_CODECS[codec]}" if codec in _CODECS else f"made from the {made_from}"
         chosen = data.get("chosen") or {}
         if {"dim", "codec"} <= chosen.keys() and chosen["codec"] in _CODECS:
-            about = f"made for its size: d={chosen['dim']}, trained through {_CODECS[chosen['codec']]}"
+            what = "speed" if data.get("promised") else "size"
+            about = f"made for its {what}: d={chosen['dim']}, trained through {_CODECS[chosen['codec']]}"
         text = str(data.get("label") or name.replace("_", " "))
     return Entry(name=name, label=text, about=about, role=role, data=data, over_seeds=len(seeds(report)) > 1)
 

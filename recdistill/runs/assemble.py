@@ -115,6 +115,7 @@ def _entry(
         "kind": model.kind,
         "chosen": model.settings,
         **({"tried": model.tried} if model.tried else {}),
+        **({"promised": model.promised} if model.promised else {}),
         "metrics": {name: float(np.mean([row[name] for row in by_seed])) for name in metrics},
         "metrics_by_seed": by_seed,
         "valid_metrics": valid,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from recdistill.compression.sizes import budget_name, parsed_size
+from recdistill.compression.limits import limit_name
+from recdistill.compression.sizes import parsed_size
 from recdistill.errors import ConfigError
 from recdistill.runs.data_config import DataConfig, FilterConfig, SplitConfig
 from recdistill.settings import assign, from_mapping, read_toml
@@ -88,8 +89,8 @@ class RunConfig:
     baselines: tuple[str, ...] = ("popularity",)
     """Registered models that stand beside teacher and student."""
     compress: tuple[str, ...] = ("fp16", "int8")
-    """Codecs that the student is stored in, and budgets like 125kB for which one is trained through its codes; each a
-    model of the report."""
+    """Codecs that the student is stored in, and limits for which one is trained through its codes, of bytes like 125kB
+    or of the time of an answer like 50us; each a model of the report."""
     k: tuple[int, ...] | None = None
     """Cut-offs of the metrics; none: 10 and 20, cut to the catalogue."""
     seeds: int = 1
@@ -132,13 +133,24 @@ class RunConfig:
 
     @property
     def codecs(self) -> tuple[str, ...]:
-        """Of `compress`, those that are no budgets."""
-        return tuple(name for name in self.compress if parsed_size(name) is None)
+        """Of `compress`, those that are no limits."""
+        return tuple(name for name in self.compress if limit_name(name) is None)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The others, each written in one way: of bytes, then of time."""
+        named = dict.fromkeys(filter(None, map(limit_name, self.compress)))
+        return tuple(sorted(named, key=lambda name: parsed_size(name) is None))
 
     @property
     def budgets(self) -> tuple[str, ...]:
-        """The others, each written in one way."""
-        return tuple(dict.fromkeys(budget_name(name) for name in self.compress if parsed_size(name) is not None))
+        """Limits of bytes."""
+        return tuple(name for name in self.limits if parsed_size(name) is not None)
+
+    @property
+    def latencies(self) -> tuple[str, ...]:
+        """Limits of time."""
+        return self.limits[len(self.budgets) :]
 
     def model(self, role: Literal["teacher", "student"]) -> tuple[str, dict[str, Any]]:
         """Kind and settings of a role, with the role's defaults; refused where the kind does not know a setting."""

@@ -14,6 +14,7 @@ from recdistill.compression.rivals import RIVALS
 from recdistill.compression.sizes import size_in_bytes
 from recdistill.evaluation.compare import compare
 from recdistill.runs.evaluations import load_evaluation
+from recdistill.runs.limited import within
 from recdistill.runs.pipeline import Made, make, without_shape
 from recdistill.runs.run import Done, Run
 from recdistill.runs.steps import Workshop
@@ -39,7 +40,7 @@ def frontier(
     from recdistill.training.progress import NullProgress
 
     new = tuple(budget for budget in budgets if budget not in config.budgets)
-    config = replace(config, compress=(*config.codecs, *config.budgets, *new))
+    config = replace(config, compress=(*config.codecs, *config.limits, *new))
     folder = Run(out)
     with folder.open():
         made = make(Workshop(folder, config.device, progress or NullProgress()), config)
@@ -91,7 +92,7 @@ def _alone(made: Made, budget: str) -> tuple[str, dict[int, Done]]:
     given = made.plan.student_settings(config.model("student")[1])
     if made.chosen["teacher"].step.result.get("ordered"):
         given.setdefault("order", True)
-    found = workshop.within(None, without_shape(given), budget, made.selection, config.distil)
+    found = within(workshop, None, without_shape(given), budget, made.selection, config.distil)
     settings = found.result["settings"]
     steps = {}
     for seed in range(config.seeds):

@@ -19,6 +19,7 @@ from recdistill.models.registry import MODELS
 from recdistill.report import figures
 from recdistill.runs.assemble import assemble, publish
 from recdistill.runs.config import RunConfig
+from recdistill.runs.limited import shapes_in_time, within
 from recdistill.runs.plan import Plan, make_plan
 from recdistill.runs.run import Done, Run
 from recdistill.runs.steps import Part, Workshop
@@ -46,6 +47,8 @@ class Chosen:
     """The fit that chose; where the log has valid rows it is also the model of seed 0."""
     tried: list[dict[str, Any]] = field(default_factory=list)
     """What it was chosen from, where that is to be shown."""
+    promised: dict[str, Any] | None = None
+    """The time that it was made for, and what its shape took before it was trained."""
 
 
 @dataclass(slots=True)
@@ -60,6 +63,7 @@ class Trained:
     extracts: dict[int, Done] = field(default_factory=dict)
     """What a teacher was asked, by seed."""
     tried: list[dict[str, Any]] = field(default_factory=list)
+    promised: dict[str, Any] | None = None
 
 
 def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -110,13 +114,15 @@ def make(workshop: Workshop, config: RunConfig) -> Made:
     _check_features(config, split)
     _check_budgets(config, split)
     plan = _plan(workshop.run, config, split, data, cut)
+    final = Part(split, data.key, choose=split.valid is not None)
+    selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True)
+    for latency in config.latencies:  # measured, and refused where nothing is so fast, before anything is trained
+        shapes_in_time(workshop, latency, without_shape(config.model("student")[1]), selection)
     for line in (*data.result["notes"], *split.notes, *(f"cut: {what}" for what in plan.cut)):
         workshop.progress.say(f"- {line}")
     workshop.progress.say(f"- planned: {planned(plan, config.seeds)}")
     with files.whole_file(workshop.run.folder / "config.toml") as path:
         path.write_text(tomli_w.dumps({**to_mapping(config), "plan": plan.as_mapping()}), encoding="utf-8")
-    final = Part(split, data.key, choose=split.valid is not None)
-    selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True)
     chosen, temperature = choose_settings(workshop, config, plan, selection)
     models = train_models(workshop, config, chosen, temperature, final)
     return Made(workshop, config, plan, data, metrics, selection, final, chosen, temperature, models)
@@ -190,9 +196,10 @@ def choose_settings(workshop: Workshop, config: RunConfig, plan: Plan, part: Par
     found["student_alone"] = chosen("alone", "two_tower", student, workshop.fit("alone", "two_tower", student, part, 0))
     for name in plan.baselines(config):
         found[name] = chosen(name, name, {}, workshop.fit(name, name, {}, part, 0))
-    for budget in config.budgets:
-        step = workshop.within(knowledge, without_shape(student), budget, part, config.distil)
-        found[f"student_{budget}"] = Chosen("two_tower", step.result["settings"], step, step.result["tried"])
+    for limit in config.limits:
+        step = within(workshop, knowledge, without_shape(student), limit, part, config.distil)
+        told = step.result
+        found[f"student_{limit}"] = Chosen("two_tower", told["settings"], step, told["tried"], told.get("promised"))
     return found, knowledge.result["temperature"]
 
 
@@ -214,10 +221,15 @@ def train_models(
         return workshop.fit(role, choice.kind, choice.settings, final, seed)
 
     dim = chosen["student"].settings["dim"]
-    budgets = tuple(f"student_{budget}" for budget in config.budgets)
-    roles = ("teacher", "student", "student_alone", *budgets)
-    models = {name: Trained(chosen[name].kind, chosen[name].settings, tried=chosen[name].tried) for name in roles}
-    for name in ("student", *budgets):
+    limited = tuple(f"student_{limit}" for limit in config.limits)
+    roles = ("teacher", "student", "student_alone", *limited)
+    models = {
+        name: Trained(
+            chosen[name].kind, chosen[name].settings, tried=chosen[name].tried, promised=chosen[name].promised
+        )
+        for name in roles
+    }
+    for name in ("student", *limited):
         models[name].phase = "distill"
     if MODELS[chosen["teacher"].kind] is not Popularity:  # it has no vectors that could be cut
         models["teacher_svd"] = Trained("teacher_svd", {"dim": dim}, "distill")
@@ -229,7 +241,7 @@ def train_models(
     for seed in range(config.seeds):
         teacher = fit("teacher", "teacher", seed)
         knowledge = workshop.extract(teacher, final, config.distil, temperature)
-        for name in ("student", *budgets):
+        for name in ("student", *limited):
             models[name].steps[seed] = chosen[name].step
             if not (final.choose and seed == 0):
                 models[name].steps[seed] = workshop.distil(knowledge, chosen[name].settings, final, seed, distil)

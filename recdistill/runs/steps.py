@@ -12,7 +12,6 @@ from recdistill.artifact import load as load_artifact
 from recdistill.artifact.layout import ITEM_MAP
 from recdistill.compression.convert import compress
 from recdistill.compression.rivals import RIVALS, Rival, Sources
-from recdistill.compression.sizes import size_in_bytes
 from recdistill.data import splits
 from recdistill.data.widened import new_items, widened
 from recdistill.evaluation.cold_items import cold_items
@@ -50,6 +49,7 @@ VERSIONS = {
     "teacher_svd": 3,
     "compress": 2,
     "budget": 1,
+    "shapes": 1,
     "rival": 1,
     "evaluate": 1,
     "cold_items": 1,
@@ -118,7 +118,7 @@ class Workshop:
             model.fit(
                 part.split.train, part.valid, seed=seed, device=self.device, progress=self.progress.named(role, seed)
             )
-            return self._keep(model, folder, role, part)
+            return self.keep(model, folder, role, part)
 
         inputs = {"kind": kind, "settings": dict(settings), "part": part.key, "seed": seed, "device": self.device}
         return self.run.step(role, VERSIONS.get(role, VERSIONS["baseline"]), inputs, build)
@@ -162,7 +162,7 @@ class Workshop:
             student = TwoTower(**{**settings, "epochs": epochs, "trials": 1})
             bar = self.progress.named("pre-train", seed)
             student.fit(part.split.train, part.valid, seed=seed, device=self.device, progress=bar)
-            return self._keep(student, folder, "student", part)
+            return self.keep(student, folder, "student", part)
 
         inputs = {
             "settings": dict(settings),
@@ -189,7 +189,7 @@ class Workshop:
             if decides:
                 reached = valid_ndcg(student.scorer, part.split.train, part.valid)
                 better = reached > taught.result["valid"]
-            kept = self._keep(student if better else before, folder, "student", part)
+            kept = self.keep(student if better else before, folder, "student", part)
             return kept | {"chosen": chosen, "fine_tuned": better}
 
         inputs = {
@@ -218,7 +218,7 @@ class Workshop:
             student.distil(
                 part.split.train, known, part.valid, seed=seed, device=self.device, progress=bar, methods=methods
             )
-            return self._keep(student, folder, "student", part)
+            return self.keep(student, folder, "student", part)
 
         inputs = {
             "knowledge": knowledge.key,
@@ -238,7 +238,7 @@ class Workshop:
 
         def build(folder: Path) -> dict[str, Any]:
             fitted = FittedRanker.load(teacher.folder / "artifact")
-            return self._keep(
+            return self.keep(
                 FittedRanker.of(fitted, teacher_svd(fitted.scorer, dim), kind="teacher_svd"),
                 folder,
                 "teacher_svd",
@@ -254,44 +254,11 @@ class Workshop:
 
         def build(folder: Path) -> dict[str, Any]:
             small = compress(FittedRanker.load(student.folder / "artifact"), codec=codec)
-            return self._keep(small, folder, f"student_{codec}", part)
+            return self.keep(small, folder, f"student_{codec}", part)
 
         return self.run.step(
             "compress", VERSIONS["compress"], {"student": student.key, "codec": codec, "part": part.key}, build
         )
-
-    def within(
-        self, knowledge: Done | None, settings: Mapping[str, Any], budget: str, part: Part, distil: DistilConfig
-    ) -> Done:
-        """The student, trained through its codes, that ranks best on valid within a budget like 125kB; without
-        knowledge it learns from labels alone."""
-        from recdistill.compression.trials import Trials
-
-        limit = size_in_bytes(budget)
-
-        def build(folder: Path) -> dict[str, Any]:
-            train, methods = part.split.train, None if knowledge is None else distil.methods()
-            known = None if knowledge is None else Knowledge.load(knowledge.folder / "knowledge")
-            if known is not None:
-                known.check(train)
-                known = known if methods is None else told(known, methods, train, distil.top_k)
-            found = Trials(
-                train, part.valid, known, settings, methods, device=self.device,
-                progress=self.progress.named(f"student {budget}" if known is not None else f"alone {budget}"),
-            ).best(limit)  # fmt: skip
-            tried = [to_mapping(one) for one in found.tried]
-            return self._keep(found.student, folder, "student", part) | {"settings": found.settings, "tried": tried}
-
-        inputs = {
-            "knowledge": None if knowledge is None else knowledge.key,
-            "settings": dict(settings),
-            "limit": limit,
-            "part": part.key,
-            "device": self.device,
-        }
-        if distil.method is not None:
-            inputs |= {"method": distil.method, "labels": distil.labels}
-        return self.run.step("budget", VERSIONS["budget"], inputs, build)
 
     def rival(self, way: str, limit: int, sources: Mapping[str, Done], part: Part, what: str | None) -> Done:
         """The model within `limit` bytes that a way makes of the finished teacher, student and wide student: the one
@@ -312,7 +279,7 @@ class Workshop:
             if best is None:
                 return {"what": None}
             made = FittedRanker.of(loaded["student"], best[1].scorer, kind=way)
-            return self._keep(made, folder, way, part) | {"what": best[1].what}
+            return self.keep(made, folder, way, part) | {"what": best[1].what}
 
         inputs: dict[str, Any] = {name: step.key for name, step in sources.items()}
         inputs |= {"way": way, "limit": limit, "part": part.key, "what": what}
@@ -357,7 +324,7 @@ class Workshop:
 
         return self.run.step("footprint", VERSIONS["footprint"], {"model": model.key, "part": part.key}, build)
 
-    def _keep(self, model: Ranker, folder: Path, name: str, part: Part) -> dict[str, Any]:
+    def keep(self, model: Ranker, folder: Path, name: str, part: Part) -> dict[str, Any]:
         """Save the artifact; what was chosen, and the choice metric where there are valid rows to choose by."""
         held = part.split.valid
         valid = None if held is None else valid_ndcg(model.scorer, part.split.train, held)
