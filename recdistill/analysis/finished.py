@@ -88,7 +88,7 @@ def read_run(folder: Path) -> FinishedRun:
     split = Split.load(data.folder / "split")
     workshop = Workshop(run, config.device, NullProgress())
     final = Part(split, data.key, choose=split.valid is not None)
-    selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True)
+    selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True, final=False)
     chosen, temperature = choose_settings(workshop, config, plan, selection)
     models = train_models(workshop, config, chosen, temperature, final)
     metrics = tuple(report["protocol"]["metrics"])

@@ -70,15 +70,14 @@ def main(options: argparse.Namespace) -> int:
 
 def _tried(entry: Mapping[str, Any]) -> str:
     """A line for every training, the one that was chosen marked: short ones only compare shapes."""
-    from recdistill.report import figures
+    from recdistill.report import figures, findings
     from recdistill.report.table import aligned
 
     rows = [["", "label share", "dropout", "rate", "size", "epochs", "NDCG@20"]]
     for one in entry["tried"]:
         told = one["settings"]
-        chosen = told == entry["chosen"] and one["epochs_share"] == 1
         rows.append([
-            f"{told['codec']}, d={told['dim']}{' (chosen)' if chosen else ''}",
+            f"{told['codec']}, d={told['dim']}{' (chosen)' if findings.won(entry, one) else ''}",
             *(figures.quality(told.get(name), 1) for name in ("label_share", "history_dropout")),
             figures.amount(told.get("learning_rate")),
             figures.size(one["bytes"]), figures.percent(one["epochs_share"]), figures.quality(one["valid"]),

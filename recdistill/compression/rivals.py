@@ -17,7 +17,7 @@ from recdistill.compression.sizes import NARROWEST, bag_bytes, widest
 from recdistill.errors import ConfigError
 from recdistill.models.svd_cut import teacher_svd
 from recdistill.registry import Registry
-from recdistill.serving.scorers import BagScorer, Scorer
+from recdistill.serving.scorers import BagScorer, EnsembleScorer, RerankedScorer, Scorer
 from recdistill.tables.codecs import CodedTable
 
 PLAIN = ("fp16", "int8", "int4", "int3", "int2", "binary")
@@ -48,10 +48,13 @@ class Sources:
 
     @property
     def history_only(self) -> BagScorer | None:
-        """The teacher without its table of users, at its full width; None where it has no vectors of items."""
-        if not isinstance(self.teacher, BagScorer) or self.teacher.item_table is None:
-            return None
-        return replace(self.teacher, user_table=None)
+        """The teacher without its table of users, at its full width; None where it has no vectors of items. Of an
+        ensemble the first member that has some, of two stages the one that retrieves."""
+        teacher = self.teacher.base if isinstance(self.teacher, RerankedScorer) else self.teacher
+        for one in teacher.members if isinstance(teacher, EnsembleScorer) else (teacher,):
+            if isinstance(one, BagScorer) and one.item_table is not None:
+                return replace(one, user_table=None, popularity=teacher.popularity)
+        return None
 
 
 Way = Callable[[Sources, int], Iterator[Rival]]

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recdistill.compression.sizes import Shape, shapes
+from recdistill.errors import ConfigError
 from recdistill.models.base import valid_ndcg
 from recdistill.models.two_tower import TwoTower
+from recdistill.registry import nearest
+from recdistill.tables.codec_names import TRAINED_CODECS
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
@@ -19,8 +22,6 @@ if TYPE_CHECKING:
 COMPARED = ("int8", "int4", "int3", "int2", "binary")
 SHORT = 0.3
 """Share of the epochs of a training that only compares shapes."""
-FINALISTS = 3
-"""Shapes that are trained to the end."""
 Settings = Mapping[str, float]
 DISTILLED: tuple[Settings, ...] = (
     {"label_share": 0.3, "history_dropout": 0.0, "learning_rate": 1e-2},
@@ -41,10 +42,28 @@ ALONE: tuple[Settings, ...] = (
 """The same without a teacher: as many, and more regularised."""
 
 
-def compared(given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Codecs that students are compared through where these settings are given."""
-    codec = given.get("codec")
-    return COMPARED if codec is None else (codec,)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is tried, as much with a teacher as without."""
+
+    codecs: tuple[str, ...] = COMPARED
+    """Through which students are compared."""
+    finalists: int = 3
+    """Shapes that are trained to the end."""
+    candidates: int = len(DISTILLED)
+    """Settings that the best shape is tried with, the first of them included."""
+
+    def __post_init__(self) -> None:
+        for codec in self.codecs:
+            if codec not in TRAINED_CODECS:
+                raise ConfigError(
+                    f"search.codecs: {codec!r} cannot be trained through. {nearest(codec, TRAINED_CODECS)}"
+                )
+        for name in ("finalists", "candidates"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"search.{name} = {getattr(self, name)}: give at least 1")
+        if not self.codecs:
+            raise ConfigError("search.codecs: give at least one, or leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,9 @@ class Trials:
     given: Mapping[str, Any]
     """Settings of the two-tower model that are not tried."""
     methods: Methods | None = None
+    effort: Effort = Effort()
+    served: bool = True
+    """Whether the student that is found will answer; else, where a short training has decided, there is no long one."""
     seed: int = 0
     device: str = "auto"
     progress: Progress | None = None
@@ -86,18 +108,21 @@ class Trials:
     def best(self, limit: int) -> Found:
         """The best within `limit` bytes. Raises ConfigError, before anything is trained, where nothing fits."""
         ordered = bool(self.given.get("order"))
-        return self.among(shapes(self.train.n_items, limit, codecs=compared(self.given), ordered=ordered))
+        return self.among(shapes(self.train.n_items, limit, codecs=self.codecs, ordered=ordered))
 
     def among(self, fitting: Sequence[Shape]) -> Found:
         """The best student of one of these shapes."""
         first, *others = self._candidates()
         tried: list[Tried] = []
         shapes_left = list(fitting)
-        if len(fitting) > FINALISTS:
-            short = [self._train(shape, first, SHORT)[1] for shape in fitting]
-            tried += short
-            order = sorted(range(len(fitting)), key=lambda place: -short[place].valid)
-            shapes_left = [fitting[place] for place in order[:FINALISTS]]
+        if len(fitting) > self.effort.finalists:
+            short = [self._train(shape, first, SHORT) for shape in fitting]
+            tried += [one for _, one in short]
+            order = sorted(range(len(fitting)), key=lambda place: -short[place][1].valid)
+            shapes_left = [fitting[place] for place in order[: self.effort.finalists]]
+            if not (self.served or others or len(shapes_left) > 1):
+                student, won = short[order[0]]
+                return Found(student, won.settings, tuple(tried))
         whole = [(shape, *self._train(shape, first, 1.0)) for shape in shapes_left]
         best_shape = max(whole, key=lambda one: one[2].valid)[0]
         whole += [(best_shape, *self._train(best_shape, settings, 1.0)) for settings in others]
@@ -109,7 +134,13 @@ class Trials:
         """Without what is given, each once."""
         named = ALONE if self.knowledge is None else DISTILLED
         free: list[Settings] = [{k: v for k, v in one.items() if k not in self.given} for one in named]
-        return [one for place, one in enumerate(free) if one not in free[:place]]
+        return [one for place, one in enumerate(free) if one not in free[:place]][: self.effort.candidates]
+
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """That students are compared through."""
+        given = self.given.get("codec")
+        return self.effort.codecs if given is None else (given,)
 
     def _train(self, shape: Shape, settings: Settings, share: float) -> tuple[TwoTower, Tried]:
         chosen = {**self.given, **settings, **shape.settings()}

@@ -75,6 +75,12 @@ def standing(row: Mapping[str, Any]) -> str:
     return "within the spread" if row["seeds_same_sign"] else "within the spread (seeds disagree on the sign)"
 
 
+def won(model: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    """Whether this training of those tried for a model decided: the longest with what was chosen."""
+    longest = max(each["epochs_share"] for each in model["tried"] if each["settings"] == model["chosen"])
+    return bool(one["settings"] == model["chosen"] and one["epochs_share"] == longest)
+
+
 def promise(model: Mapping[str, Any]) -> str:
     """Of a student that was made for a time: what was asked for, what its shape took, and what it takes."""
     asked, before = (1000 * model["promised"][name] for name in ("latency_ms", "shape_latency_ms"))

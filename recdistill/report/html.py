@@ -55,6 +55,7 @@ def _page(report: Report) -> dict[str, Any]:
         "comparisons": report["comparisons"],
         "measured": findings.measured,
         "promise": findings.promise,
+        "won": findings.won,
         "standing": findings.standing,
         "label": lambda name: reading.label(report, name),
         "agreement": [

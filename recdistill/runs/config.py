@@ -15,6 +15,7 @@ from recdistill.runs.data_config import DataConfig, FilterConfig, SplitConfig
 from recdistill.settings import assign, from_mapping, read_toml
 
 if TYPE_CHECKING:
+    from recdistill.compression.trials import Effort
     from recdistill.distillation.methods import Methods
 
 
@@ -67,10 +68,24 @@ class DistilConfig:
 class SearchConfig:
     trials: int | None = None
     """Candidate settings of the student tried on valid, as many for distilled as for alone; none: the plan's."""
+    codecs: tuple[str, ...] | None = None
+    """That students for a limit are compared through; none: int8 to binary."""
+    finalists: int | None = None
+    """Of their shapes, those trained to the end; none: 3."""
+    candidates: int | None = None
+    """Settings tried of the best shape; none: 4."""
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
             raise ConfigError(f"search.trials = {self.trials}: give at least 1")
+        self.effort()
+
+    def effort(self) -> Effort:
+        """What is tried for a limit of bytes or time."""
+        from recdistill.compression.trials import Effort
+
+        given = {name: getattr(self, name) for name in ("codecs", "finalists", "candidates")}
+        return Effort(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

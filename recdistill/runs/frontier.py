@@ -92,7 +92,7 @@ def _alone(made: Made, budget: str) -> tuple[str, dict[int, Done]]:
     given = made.plan.student_settings(config.model("student")[1])
     if made.chosen["teacher"].step.result.get("ordered"):
         given.setdefault("order", True)
-    found = within(workshop, None, without_shape(given), budget, made.selection, config.distil)
+    found = within(workshop, None, without_shape(given), budget, made.selection, config)
     settings = found.result["settings"]
     steps = {}
     for seed in range(config.seeds):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from recdistill.compression.sizes import Shape, parsed_size
 from recdistill.compression.times import fast_shapes, time_in_seconds
-from recdistill.compression.trials import Found, Trials, compared
+from recdistill.compression.trials import Effort, Found, Trials
 from recdistill.evaluation.footprint import latency
 from recdistill.knowledge.store import Knowledge
 from recdistill.runs.steps import VERSIONS, Part, Workshop, told
 from recdistill.settings import to_mapping
 
 if TYPE_CHECKING:
-    from recdistill.runs.config import DistilConfig
+    from recdistill.runs.config import RunConfig
     from recdistill.runs.run import Done
     from recdistill.serving.bag import BagScorer
 
@@ -29,15 +29,15 @@ def within(
     settings: Mapping[str, Any],
     limit: str,
     part: Part,
-    distil: DistilConfig,
+    config: RunConfig,
 ) -> Done:
     """The student, trained through its codes, that ranks best on valid within a limit like 125kB or 50us; without
     knowledge it learns from labels alone."""
-    size = parsed_size(limit)
-    measured = shapes_in_time(workshop, limit, settings, part) if size is None else None
+    size, effort, distil = parsed_size(limit), config.search.effort(), config.distil
+    measured = shapes_in_time(workshop, limit, settings, part, effort) if size is None else None
 
     def build(folder: Path) -> dict[str, Any]:
-        trials = trials_of(workshop, knowledge, settings, limit, part, distil)
+        trials = trials_of(workshop, knowledge, settings, limit, part, config)
         if size is not None:
             found, promised = trials.best(size), {}
         else:
@@ -57,6 +57,8 @@ def within(
     }
     if distil.method is not None:
         inputs |= {"method": distil.method, "labels": distil.labels}
+    if effort != Effort():
+        inputs |= {"effort": to_mapping(effort), "served": part.final}
     return workshop.run.step("budget", VERSIONS["budget"], inputs, build)
 
 
@@ -66,9 +68,10 @@ def trials_of(
     settings: Mapping[str, Any],
     limit: str,
     part: Part,
-    distil: DistilConfig,
+    config: RunConfig,
 ) -> Trials:
     """What every training for a limit has in common."""
+    distil = config.distil
     train, methods = part.split.train, None if knowledge is None else distil.methods()
     known = None if knowledge is None else Knowledge.load(knowledge.folder / "knowledge")
     if known is not None:
@@ -76,16 +79,17 @@ def trials_of(
         known = known if methods is None else told(known, methods, train, distil.top_k)
     name = f"student {limit}" if known is not None else f"alone {limit}"
     return Trials(
-        train, part.valid, known, settings, methods, device=workshop.device, progress=workshop.progress.named(name)
-    )
+        train, part.valid, known, settings, methods, effort=config.search.effort(), served=part.final,
+        device=workshop.device, progress=workshop.progress.named(name),
+    )  # fmt: skip
 
 
-def shapes_in_time(workshop: Workshop, limit: str, settings: Mapping[str, Any], part: Part) -> Done:
+def shapes_in_time(workshop: Workshop, limit: str, settings: Mapping[str, Any], part: Part, effort: Effort) -> Done:
     """The widest student of each codec that answers one user in a time like 50us, measured once on this machine.
 
     Raises ConfigError, with the fastest there is, where none does.
     """
-    codecs, ordered = compared(settings), bool(settings.get("order"))
+    codecs, ordered = effort.codecs, bool(settings.get("order"))
 
     def stopwatch(student: BagScorer) -> float:
         return latency(student, part.split, part.valid, seconds=SHAPE_SECONDS)["p50"] / 1000

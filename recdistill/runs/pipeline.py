@@ -115,9 +115,9 @@ def make(workshop: Workshop, config: RunConfig) -> Made:
     _check_budgets(config, split)
     plan = _plan(workshop.run, config, split, data, cut)
     final = Part(split, data.key, choose=split.valid is not None)
-    selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True)
+    selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True, final=False)
     for latency in config.latencies:  # measured, and refused where nothing is so fast, before anything is trained
-        shapes_in_time(workshop, latency, without_shape(config.model("student")[1]), selection)
+        shapes_in_time(workshop, latency, without_shape(config.model("student")[1]), selection, config.search.effort())
     for line in (*data.result["notes"], *split.notes, *(f"cut: {what}" for what in plan.cut)):
         workshop.progress.say(f"- {line}")
     workshop.progress.say(f"- planned: {planned(plan, config.seeds)}")
@@ -197,7 +197,7 @@ def choose_settings(workshop: Workshop, config: RunConfig, plan: Plan, part: Par
     for name in plan.baselines(config):
         found[name] = chosen(name, name, {}, workshop.fit(name, name, {}, part, 0))
     for limit in config.limits:
-        step = within(workshop, knowledge, without_shape(student), limit, part, config.distil)
+        step = within(workshop, knowledge, without_shape(student), limit, part, config)
         told = step.result
         found[f"student_{limit}"] = Chosen("two_tower", told["settings"], step, told["tried"], told.get("promised"))
     return found, knowledge.result["temperature"]

@@ -50,7 +50,7 @@ VERSIONS = {
     "compress": 2,
     "budget": 1,
     "shapes": 1,
-    "rival": 1,
+    "rival": 2,
     "evaluate": 1,
     "cold_items": 1,
     "footprint": 2,
@@ -68,6 +68,8 @@ class Part:
     split: Split
     key: str
     choose: bool
+    final: bool = True
+    """Whether its models stand in the report; else they only choose."""
 
     @property
     def valid(self) -> Any:

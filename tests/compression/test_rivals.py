@@ -13,6 +13,7 @@ from recdistill.models.ease import EASE
 from recdistill.models.popularity import Popularity
 from recdistill.models.two_tower import TwoTower
 from recdistill.serving.bag import BagScorer
+from recdistill.serving.ensemble import EnsembleScorer
 from recdistill.serving.histories import Histories
 from recdistill.tables.codecs import CodedTable
 from tests.models.conftest import N_ITEMS, draw_log
@@ -54,6 +55,15 @@ def test_the_teacher_is_cast_without_its_users_in_the_most_bits_that_fit(sources
     whats = [next(RIVALS["teacher_cast"](sources, limit)).what for limit in (20_000, 1_000, 600)]
     assert whats == ["d=32, fp16", "d=32, int8", "d=32, int4"]
     assert not list(RIVALS["teacher_cast"](sources, 150))
+
+
+def test_of_an_ensemble_the_member_with_vectors_is_cast(log: Interactions, sources: Sources) -> None:
+    tower, ease = TwoTower(dim=32, epochs=5).fit(log).scorer, EASE().fit(log).scorer
+    both = EnsembleScorer(members=(ease, tower), weights=np.ones((1, 2), np.float32), popularity=ease.popularity)
+    own = replace(sources, teacher=both).history_only
+    assert own is not None and own.user_table is None and own.popularity is both.popularity
+    assert own.dimension == 32
+    assert next(RIVALS["teacher_cast"](replace(sources, teacher=both), 1_000)).what == "d=32, int8"
 
 
 def test_a_teacher_without_vectors_is_cut_and_cannot_be_cast(log: Interactions, sources: Sources) -> None:

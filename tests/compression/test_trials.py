@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recdistill.compression.sizes import student_bytes
-from recdistill.compression.trials import ALONE, COMPARED, DISTILLED, FINALISTS, SHORT, Found, Trials
+from recdistill.compression.trials import ALONE, COMPARED, DISTILLED, SHORT, Effort, Found, Trials
 from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.errors import ConfigError
 from recdistill.knowledge.store import Knowledge
@@ -15,6 +15,7 @@ from recdistill.models.base import valid_ndcg
 from recdistill.models.two_tower import TwoTower
 from tests.models.test_two_tower import blocks
 
+FINALISTS = Effort().finalists
 GIVEN: dict[str, Any] = {"epochs": 20, "batch_users": 32}
 LIMIT = 720
 
@@ -66,6 +67,38 @@ def test_without_a_teacher_students_learn_from_labels(log: tuple[Interactions, H
     assert found.student.scorer.nbytes <= LIMIT
     assert len(found.tried) == len(ALONE) == len(DISTILLED)  # as many as with one
     assert len({one.settings["history_dropout"] for one in found.tried}) == len(ALONE)
+
+
+def test_less_is_tried_where_less_is_asked_for(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> None:
+    effort = Effort(codecs=("int4", "int2"), finalists=1, candidates=2)
+    tried = Trials(*log, knowledge, GIVEN, effort=effort).best(LIMIT).tried
+    assert [(one.settings["codec"], one.epochs_share) for one in tried[:2]] == [("int4", SHORT), ("int2", SHORT)]
+    assert [one.epochs_share for one in tried[2:]] == [1.0, 1.0]
+    assert len({one.settings["codec"] for one in tried[2:]}) == 1
+
+
+def test_what_only_chooses_is_not_trained_to_the_end_where_nothing_is_left_to_choose(
+    log: tuple[Interactions, HeldOut], knowledge: Knowledge
+) -> None:
+    effort = Effort(codecs=("int4", "int2"), finalists=1, candidates=1)
+    served = Trials(*log, knowledge, GIVEN, effort=effort).best(LIMIT)
+    chosen = Trials(*log, knowledge, GIVEN, effort=effort, served=False).best(LIMIT)
+    assert [one.epochs_share for one in served.tried] == [SHORT, SHORT, 1.0]
+    assert chosen.tried == served.tried[:2] and chosen.settings == served.settings
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"codecs": ("int5",)}, "'int5' cannot be trained through. Did you mean 'int"),
+        ({"codecs": ()}, "search.codecs: give at least one"),
+        ({"finalists": 0}, "search.finalists = 0: give at least 1"),
+        ({"candidates": 0}, "search.candidates = 0: give at least 1"),
+    ],
+)
+def test_an_effort_that_is_none_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Effort(**given)
 
 
 def test_a_budget_that_nothing_fits_is_refused_before_anything_is_trained(log: tuple[Interactions, HeldOut]) -> None:

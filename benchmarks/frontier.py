@@ -1,0 +1,146 @@
+"""Claim: at equal bytes a distilled student trained through its codes is above every other way to so small a model.
+
+    python benchmarks/frontier.py lastfm-lightgcn [--budgets 50kB 100kB] [--seeds 3] [--teacher ensemble]
+    python benchmarks/frontier.py amazon-book-kgat --budgets 1MB
+    python benchmarks/frontier.py path/to/log.csv --budgets 20kB        # any log; split as `recdistill run` splits it
+
+One `recdistill run`, then one `recdistill frontier` for each budget; after each the result's file is whole, so that
+budgets may be measured in several calls. A call that was stopped goes on where it was, as the commands do; seconds are
+of the calls that ended. Codec, dimension and settings are chosen on valid with seed 0, rivals likewise; test only
+stands beside. A way that can make no model within the bytes is impossible. NDCG@20; differences are over users and
+seeds (two standard errors and the same sign in every seed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import LOGS, RESULTS, WORK, log_path, recdistill, write
+
+METRICS = ("ndcg@20", "recall@20")
+KEPT = (
+    "budget", "limit", "way", "what", "possible", "bytes", "parameters", "dimension", "valid", "latency_ms",
+    "multiply_adds", "bytes_moved", "microjoules",
+)  # fmt: skip
+ENSEMBLE = ("teacher.kind=ensemble", "teacher.members=two_tower,ease")
+QUICK = ("search.trials=1", "baselines=popularity", "compress=int8")
+"""The run's own float student is not what is measured here."""
+CHEAP = ("search.codecs=int8,int4,int2", "search.finalists=1", "search.candidates=1")
+"""Three short trainings decide, of the distilled and of the alone alike; each is then trained once as a whole."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    budgets: tuple[str, ...]
+    seeds: int
+    settings: tuple[str, ...] = ()
+    teacher: str = "two_tower"
+    minutes: int = 600
+    """Above what is needed: nothing is cut for time."""
+
+
+PLANS = {
+    "ml-1m-lcfn": Plan(("30kB", "60kB", "125kB", "250kB"), 3, teacher="ensemble"),
+    "lastfm-lightgcn": Plan(("50kB", "100kB", "200kB", "400kB"), 3),
+    "amazon-book-kgat": Plan(("1MB", "4MB"), 1, CHEAP),
+}
+OTHER = Plan(("20kB", "60kB"), 1)
+
+
+def point(one: dict[str, Any]) -> dict[str, Any]:
+    """Of a way at a budget what a reader of the result wants."""
+    found = {name: one[name] for name in KEPT if name in one}
+    if one["possible"]:
+        for name in ("metrics", "spread"):
+            found[name] = {metric: one[name][metric] for metric in METRICS if metric in one[name]}
+        found["by_seed"] = [{metric: row[metric] for metric in METRICS} for row in one["metrics_by_seed"]]
+    return found
+
+
+def verdict(told: dict[str, Any], budget: str) -> dict[str, Any]:
+    """How the distilled student stands to each rival of its size."""
+    rows = [row for row in told["comparisons"] if row["budget"] == budget]
+    ways = {one["way"]: one["possible"] for one in told["points"] if one["budget"] == budget}
+    above = [row["b"] for row in rows if row["beyond_spread"] and row["difference"] > 0]
+    return {
+        "budget": budget,
+        "above_beyond_the_spread": above,
+        "not_above": [row["b"] for row in rows if row["b"] not in above],
+        "impossible": [way for way, possible in ways.items() if not possible],
+        "holds": len(above) == len(rows),
+    }
+
+
+def merged(result: dict[str, Any], told: dict[str, Any], budget: str) -> dict[str, Any]:
+    """The result with what was measured at a budget in the place of what stood there."""
+    found = dict(result)
+    for name, new in (
+        ("points", [point(one) for one in told["points"]]),
+        ("comparisons", told["comparisons"]),
+        ("verdicts", [verdict(told, budget)]),
+    ):
+        old = [one for one in result.get(name, []) if one["budget"] != budget]
+        rows = [*old, *(one for one in new if one["budget"] == budget)]
+        found[name] = sorted(rows, key=lambda one: _size(one["budget"]))
+    return found
+
+
+def _size(budget: str) -> int:
+    from recdistill.compression.sizes import size_in_bytes
+
+    return size_in_bytes(budget)
+
+
+def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """The result of earlier calls that asked for the same; else an empty one."""
+    if path.is_file() and (old := json.loads(path.read_text())).get("asked") == asked:
+        return {name: old[name] for name in ("points", "comparisons", "verdicts", "seconds", "teacher") if name in old}
+    return {}
+
+
+def measure(log: str, options: argparse.Namespace) -> None:
+    plan, name = PLANS.get(log, OTHER), Path(log).stem if Path(log).is_file() else log
+    seeds = options.seeds or plan.seeds
+    together = ENSEMBLE if (options.teacher or plan.teacher) == "ensemble" else ()
+    settings = [*QUICK, *plan.settings, *together, *options.set]
+    split_column = [] if Path(log).is_file() else ["--split-column", "split"]
+    source = log if Path(log).is_file() else log_path(log)
+    words = [word for one in settings for word in ("--set", one)]
+    out = options.run or WORK / f"frontier-{name}"
+    asked = {"seeds": seeds, "settings": settings}
+    path = RESULTS / f"frontier-{name}.json"
+    result = begun(path, asked)
+    seconds = result.get("seconds", {})
+    if options.run is None:
+        command = ["run", "--log", source, *split_column, "--out", out, "--quiet", "--seeds", seeds]
+        done = recdistill(*command, "--minutes", plan.minutes, *words)
+        seconds.setdefault("run", done["seconds"])
+    for budget in options.budgets or plan.budgets:
+        done = recdistill("frontier", out, "--budgets", budget, "--quiet")
+        told = json.loads((out / "frontier.json").read_text())
+        result = merged(result, told, budget)
+        seconds.setdefault(budget, done["seconds"])
+        head = {"log": name, "asked": asked, "data": told["data"], "seconds": seconds, "teacher": told["teacher"]}
+        result |= head
+        write(path.stem, {**head, **{key: result[key] for key in ("verdicts", "points", "comparisons")}})
+        print(done["output"], flush=True)
+        print(json.dumps(verdict(told, budget)), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("log", help=f"{', '.join(PLANS)}, another in {LOGS.name}/, or a file")
+    parser.add_argument("--budgets", nargs="+", help="of the log's; each is kept in the result when it is measured")
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--teacher", choices=("two_tower", "ensemble"), help="default: the log's; ensemble: with EASE")
+    parser.add_argument("--run", type=Path, help="a finished run to take in place of one of its own")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="of the run, also how much is tried: search.codecs=int4,int2, search.finalists=1, search.candidates=1",
+    )  # fmt: skip
+    options = parser.parse_args()
+    measure(options.log, options)
