@@ -24,21 +24,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="like 50us, in which one user is answered on this machine, the median; a student of its own",
     )
+    parser.add_argument(
+        "--search",
+        type=float,
+        metavar="MINUTES",
+        help="search shape and settings for so long within each limit, beside the default; again with more goes on",
+    )
+    parser.add_argument("--trials", type=int, metavar="N", help="end the search after N trials")
     parser.add_argument("--json", action="store_true", help="print what was tried as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress on the terminal")
 
 
 def main(options: argparse.Namespace) -> int:
     import json
-    from dataclasses import replace
 
+    from recdistill.compression.limits import Search
     from recdistill.compression.sizes import budget_name, size_in_bytes
     from recdistill.compression.times import time_in_seconds, time_name
     from recdistill.errors import ConfigError
-    from recdistill.report.findings import promise
+    from recdistill.report.findings import gain, promise
     from recdistill.report.table import comparison_table
     from recdistill.runs.config import RunConfig
     from recdistill.runs.pipeline import run
+    from recdistill.search.study import need_optuna
     from recdistill.training.progress import NullProgress, TqdmProgress
 
     if not options.budget and not options.latency:
@@ -47,21 +55,28 @@ def main(options: argparse.Namespace) -> int:
         size_in_bytes(budget)
     for latency in options.latency:
         time_in_seconds(latency)
+    if (options.search is not None and not options.search > 0) or (options.trials is not None and options.trials < 1):
+        raise ConfigError("compress: give --search minutes above 0, --trials at least 1")
     names = [*map(budget_name, options.budget), *map(time_name, options.latency)]
     out = Path(options.run)
     progress = NullProgress() if options.quiet or options.json else TqdmProgress()
     config = RunConfig.of_run(out)
-    new = tuple(name for name in names if name not in config.limits)
-    report = run(replace(config, compress=(*config.codecs, *config.limits, *new)), out, progress=progress)
-    added = {f"student_{name}": report["models"][f"student_{name}"] for name in names}
+    searches = []
+    if options.search is not None or options.trials is not None:
+        need_optuna()
+        searches = [Search(name, options.search, options.trials) for name in names]
+    report = run(config.with_limits(*names, *map(str, searches)), out, progress=progress)
+    models = [*(f"student_{name}" for name in names), *(search.model for search in searches)]
+    added = {name: report["models"][name] for name in models}
     if options.json:
         print(json.dumps(added, indent=2))
         return 0
     for name, entry in added.items():
         how = "with part of the epochs shapes are compared; the choice is among whole trainings"
         print(f"{name}: tried, on valid ({how})\n{_tried(entry)}\n")
-        if entry.get("promised"):
-            print(f"{name}: {promise(entry)}\n")
+        for told in (promise(entry), gain(entry)):
+            if told:
+                print(f"{name}: {told}\n")
     print(comparison_table(report))
     for name in added:
         print(f"\nStudent    {out / 'artifacts' / name}")
@@ -76,8 +91,10 @@ def _tried(entry: Mapping[str, Any]) -> str:
     rows = [["", "label share", "dropout", "rate", "size", "epochs", "NDCG@20"]]
     for one in entry["tried"]:
         told = one["settings"]
+        tables = ", two tables" if told.get("table") == "full" else ""
+        chosen = " (chosen)" if findings.won(entry, one) else ""
         rows.append([
-            f"{told['codec']}, d={told['dim']}{' (chosen)' if findings.won(entry, one) else ''}",
+            f"{told['codec']}, d={told['dim']}{tables}{chosen}",
             *(figures.quality(told.get(name), 1) for name in ("label_share", "history_dropout")),
             figures.amount(told.get("learning_rate")),
             figures.size(one["bytes"]), figures.percent(one["epochs_share"]), figures.quality(one["valid"]),

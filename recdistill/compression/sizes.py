@@ -59,10 +59,11 @@ def parsed_size(text: str) -> int | None:
     return round(float(match[1]) * UNITS[match[2]]) if match else None
 
 
-def student_bytes(n_items: int, codec: str, dim: int, *, ordered: bool = False) -> int:
-    """Bytes of every array that a tied student of this shape answers from: codes, scales, weights, biases, popularity,
-    and, where order counts, the weights of places, in half floats."""
-    return bag_bytes(n_items, codec, dim, tables=1, vectors=3) + (2 * PLACES if ordered else 0)
+def student_bytes(n_items: int, codec: str, dim: int, *, ordered: bool = False, tied: bool = True) -> int:
+    """Bytes of every array that a student of this shape answers from: codes, scales, biases, popularity, the weights of
+    a tied table's items, and, where order counts, the weights of places, in half floats."""
+    tables, vectors = (1, 3) if tied else (2, 2)  # the length of a history row is its weight
+    return bag_bytes(n_items, codec, dim, tables=tables, vectors=vectors) + (2 * PLACES if ordered else 0)
 
 
 def bag_bytes(n_items: int, codec: str, dim: int, *, tables: int, vectors: int) -> int:

@@ -143,8 +143,11 @@ class Trials:
         return self.effort.codecs if given is None else (given,)
 
     def _train(self, shape: Shape, settings: Settings, share: float) -> tuple[TwoTower, Tried]:
-        chosen = {**self.given, **settings, **shape.settings()}
-        chosen["user_id"] = False
+        return self.trained({**settings, **shape.settings()}, share)
+
+    def trained(self, settings: Mapping[str, Any], share: float = 1.0) -> tuple[TwoTower, Tried]:
+        """A student of these settings beside those given, for this share of its epochs."""
+        chosen = {**self.given, **settings, "user_id": False}
         shortened = {**chosen, "epochs_share": share * chosen.get("epochs_share", 1.0)} if share != 1 else chosen
         student = TwoTower(**shortened)
         told: dict[str, Any] = {"seed": self.seed, "device": self.device, "progress": self.progress}

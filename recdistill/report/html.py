@@ -54,7 +54,7 @@ def _page(report: Report) -> dict[str, Any]:
         "differences": _differences(report, models, first),
         "comparisons": report["comparisons"],
         "measured": findings.measured,
-        "promise": findings.promise,
+        "told_of": lambda data: [line for line in (findings.promise(data), findings.gain(data)) if line],
         "won": findings.won,
         "standing": findings.standing,
         "label": lambda name: reading.label(report, name),

@@ -116,6 +116,7 @@ def _entry(
         "chosen": model.settings,
         **({"tried": model.tried} if model.tried else {}),
         **({"promised": model.promised} if model.promised else {}),
+        **({"search": model.search} if model.search else {}),
         "metrics": {name: float(np.mean([row[name] for row in by_seed])) for name in metrics},
         "metrics_by_seed": by_seed,
         "valid_metrics": valid,
@@ -147,6 +148,7 @@ def _comparisons(tests: Mapping[str, Mapping[int, Evaluation]], metrics: tuple[s
     """Every model against the teacher; the student also against what costs less, and its codes against it."""
     pairs = [("student", name) for name in ("student_alone", "teacher_svd", "popularity") if name in tests]
     pairs += [(name, "student") for name in tests if name.startswith("student_") and name != "student_alone"]
+    pairs += [(name, rest) for name in tests if (rest := name.removesuffix("_searched")) != name]
     pairs += [(name, "teacher") for name in tests if name != "teacher"]
     rows = []
     for metric in [name for name in COMPARED if name in metrics] or list(metrics[:1]):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from recdistill.compression.limits import limit_name
+from recdistill.compression.limits import Search, limit_name, parsed_search
 from recdistill.compression.sizes import parsed_size
 from recdistill.errors import ConfigError
 from recdistill.runs.data_config import DataConfig, FilterConfig, SplitConfig
@@ -105,7 +105,7 @@ class RunConfig:
     """Registered models that stand beside teacher and student."""
     compress: tuple[str, ...] = ("fp16", "int8")
     """Codecs that the student is stored in, and limits for which one is trained through its codes, of bytes like 125kB
-    or of the time of an answer like 50us; each a model of the report."""
+    or of the time of an answer like 50us, also searched like 125kB+search20min; each a model of the report."""
     k: tuple[int, ...] | None = None
     """Cut-offs of the metrics; none: 10 and 20, cut to the catalogue."""
     seeds: int = 1
@@ -149,13 +149,25 @@ class RunConfig:
     @property
     def codecs(self) -> tuple[str, ...]:
         """Of `compress`, those that are no limits."""
-        return tuple(name for name in self.compress if limit_name(name) is None)
+        return tuple(name for name in self.compress if limit_name(name) is None and parsed_search(name) is None)
 
     @property
     def limits(self) -> tuple[str, ...]:
         """The others, each written in one way: of bytes, then of time."""
-        named = dict.fromkeys(filter(None, map(limit_name, self.compress)))
+        asked = [*map(limit_name, self.compress), *(search.limit for search in self.searches)]
+        named = dict.fromkeys(filter(None, asked))
         return tuple(sorted(named, key=lambda name: parsed_size(name) is None))
+
+    @property
+    def searches(self) -> tuple[Search, ...]:
+        """What is searched within limits; of several for one limit the last."""
+        found = filter(None, map(parsed_search, self.compress))
+        return tuple({search.limit: search for search in found}.values())
+
+    def with_limits(self, *more: str) -> RunConfig:
+        """With more limits and searches, each once."""
+        asked = (*self.codecs, *self.limits, *map(str, self.searches), *more)
+        return replace(self, compress=tuple(dict.fromkeys(asked)))
 
     @property
     def budgets(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +38,7 @@ def frontier(
     from recdistill.report.frontier_page import write_page
     from recdistill.training.progress import NullProgress
 
-    new = tuple(budget for budget in budgets if budget not in config.budgets)
-    config = replace(config, compress=(*config.codecs, *config.limits, *new))
+    config = config.with_limits(*budgets)
     folder = Run(out)
     with folder.open():
         made = make(Workshop(folder, config.device, progress or NullProgress()), config)

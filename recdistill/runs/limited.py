@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recdistill.compression.sizes import Shape, parsed_size
+from recdistill import files
+from recdistill.compression.sizes import NARROWEST, Shape, parsed_size, student_bytes, widest
 from recdistill.compression.times import fast_shapes, time_in_seconds
-from recdistill.compression.trials import Effort, Found, Trials
+from recdistill.compression.trials import Effort, Trials, Tried
 from recdistill.evaluation.footprint import latency
 from recdistill.knowledge.store import Knowledge
+from recdistill.models.fitted import FittedRanker
 from recdistill.runs.steps import VERSIONS, Part, Workshop, told
+from recdistill.search.budget import Budget
 from recdistill.settings import to_mapping
 
 if TYPE_CHECKING:
+    from recdistill.compression.limits import Search
     from recdistill.runs.config import RunConfig
     from recdistill.runs.run import Done
     from recdistill.serving.bag import BagScorer
@@ -43,7 +49,7 @@ def within(
         else:
             fast = _shapes_of(measured)
             found = trials.among(list(fast))
-            promised = {"promised": _promised(limit, fast, found)}
+            promised = {"promised": _promised(limit, fast, found.settings)}
         tried = [to_mapping(one) for one in found.tried]
         kept = workshop.keep(found.student, folder, "student", part)
         return kept | {"settings": found.settings, "tried": tried} | promised
@@ -60,6 +66,70 @@ def within(
     if effort != Effort():
         inputs |= {"effort": to_mapping(effort), "served": part.final}
     return workshop.run.step("budget", VERSIONS["budget"], inputs, build)
+
+
+def searched(
+    workshop: Workshop,
+    knowledge: Done,
+    settings: Mapping[str, Any],
+    search: Search,
+    default: Done,
+    part: Part,
+    config: RunConfig,
+) -> Done:
+    """The student within a limit whose shape and settings were searched, from the one that `within` found on; trials
+    are kept in the run's folder `search`, and a search with more minutes or trials goes on with them."""
+    from recdistill.search.architecture import ArchitectureSearch
+
+    base = {"default": default.key, "device": workshop.device}
+    folder = workshop.run.folder / "search" / files.fingerprint(base)[:16]
+
+    def build(target: Path) -> dict[str, Any]:
+        trials = trials_of(workshop, knowledge, settings, search.limit, part, config)
+        chosen = _longest(default.result)
+        if chosen.epochs_share < 1:  # by short trainings: what is searched is trained to the end
+            chosen = trials.trained(chosen.settings)[1]
+        found = ArchitectureSearch(
+            trials, _widest(workshop, search.limit, settings, part, config), chosen,
+            Budget(minutes=search.minutes, trials=search.trials, began=time.perf_counter()), base, folder,
+        ).best()  # fmt: skip
+        kept: dict[str, Any] = {}
+        if not found.won:
+            kept = workshop.keep(FittedRanker.load(default.folder / "artifact"), target, "student", part)
+        elif part.final:
+            kept = workshop.keep(trials.trained(found.settings)[0], target, "student", part)
+        told = {"settings": found.settings, "tried": [to_mapping(one) for one in found.tried], "search": found.told}
+        if "promised" in default.result:
+            fast = _shapes_of(shapes_in_time(workshop, search.limit, settings, part, config.search.effort()))
+            told["promised"] = _promised(search.limit, fast, found.settings)
+        return kept | told
+
+    inputs = {**base, "search": str(search)}
+    return workshop.run.step("searched", VERSIONS["searched"], inputs, build)
+
+
+def _longest(result: Mapping[str, Any]) -> Tried:
+    """The training of the settings that were chosen, the longest of them."""
+    own = [one for one in result["tried"] if one["settings"] == result["settings"]]
+    return Tried(**max(own, key=lambda one: one["epochs_share"]))
+
+
+def _widest(
+    workshop: Workshop, limit: str, settings: Mapping[str, Any], part: Part, config: RunConfig
+) -> dict[tuple[str, bool], int]:
+    """The most dimensions that fit, by codec and whether there is one table; for a time, of one table alone."""
+    effort, size = config.search.effort(), parsed_size(limit)
+    if size is None:
+        shapes = _shapes_of(shapes_in_time(workshop, limit, settings, part, effort))
+        return {(shape.codec, True): shape.dim for shape in shapes}
+    n_items, ordered = part.split.train.n_items, bool(settings.get("order"))
+    found = {}
+    for codec in effort.codecs:
+        for tied in (True, False):
+            dim = widest(partial(student_bytes, n_items, codec, ordered=ordered, tied=tied), size)
+            if dim >= NARROWEST:
+                found[codec, tied] = dim
+    return found
 
 
 def trials_of(
@@ -109,8 +179,7 @@ def _shapes_of(measured: Done | None) -> dict[Shape, float]:
     return {Shape(one["codec"], one["dim"], one["bytes"]): one["seconds"] for one in measured.result["shapes"]}
 
 
-def _promised(limit: str, fast: Mapping[Shape, float], found: Found) -> dict[str, float]:
-    """The time that was asked for, and what the chosen shape took before it was trained."""
-    chosen = (found.settings["codec"], found.settings["dim"])
-    taken = next(seconds for shape, seconds in fast.items() if (shape.codec, shape.dim) == chosen)
+def _promised(limit: str, fast: Mapping[Shape, float], settings: Mapping[str, Any]) -> dict[str, float]:
+    """The time that was asked for, and what the widest shape of the codec took before anything was trained."""
+    taken = next(seconds for shape, seconds in fast.items() if shape.codec == settings["codec"])
     return {"latency_ms": 1000 * time_in_seconds(limit), "shape_latency_ms": 1000 * taken}

@@ -19,7 +19,7 @@ from recdistill.models.registry import MODELS
 from recdistill.report import figures
 from recdistill.runs.assemble import assemble, publish
 from recdistill.runs.config import RunConfig
-from recdistill.runs.limited import shapes_in_time, within
+from recdistill.runs.limited import searched, shapes_in_time, within
 from recdistill.runs.plan import Plan, make_plan
 from recdistill.runs.run import Done, Run
 from recdistill.runs.steps import Part, Workshop
@@ -49,6 +49,8 @@ class Chosen:
     """What it was chosen from, where that is to be shown."""
     promised: dict[str, Any] | None = None
     """The time that it was made for, and what its shape took before it was trained."""
+    search: dict[str, Any] | None = None
+    """Of one that was searched: how much was tried, and on valid what it and the default reach."""
 
 
 @dataclass(slots=True)
@@ -64,6 +66,7 @@ class Trained:
     """What a teacher was asked, by seed."""
     tried: list[dict[str, Any]] = field(default_factory=list)
     promised: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
 
 
 def run(config: RunConfig, out: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -200,6 +203,13 @@ def choose_settings(workshop: Workshop, config: RunConfig, plan: Plan, part: Par
         step = within(workshop, knowledge, without_shape(student), limit, part, config)
         told = step.result
         found[f"student_{limit}"] = Chosen("two_tower", told["settings"], step, told["tried"], told.get("promised"))
+    for search in config.searches:
+        default = found[f"student_{search.limit}"]
+        step = searched(workshop, knowledge, without_shape(student), search, default.step, part, config)
+        told = step.result
+        found[search.model] = Chosen(
+            "two_tower", told["settings"], step, told["tried"], told.get("promised"), told["search"]
+        )
     return found, knowledge.result["temperature"]
 
 
@@ -221,14 +231,12 @@ def train_models(
         return workshop.fit(role, choice.kind, choice.settings, final, seed)
 
     dim = chosen["student"].settings["dim"]
-    limited = tuple(f"student_{limit}" for limit in config.limits)
+    limited = (*(f"student_{limit}" for limit in config.limits), *(search.model for search in config.searches))
     roles = ("teacher", "student", "student_alone", *limited)
-    models = {
-        name: Trained(
-            chosen[name].kind, chosen[name].settings, tried=chosen[name].tried, promised=chosen[name].promised
-        )
-        for name in roles
-    }
+    models = {}
+    for name in roles:
+        one = chosen[name]
+        models[name] = Trained(one.kind, one.settings, tried=one.tried, promised=one.promised, search=one.search)
     for name in ("student", *limited):
         models[name].phase = "distill"
     if MODELS[chosen["teacher"].kind] is not Popularity:  # it has no vectors that could be cut

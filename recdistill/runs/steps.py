@@ -50,6 +50,7 @@ VERSIONS = {
     "compress": 2,
     "budget": 1,
     "shapes": 1,
+    "searched": 1,
     "rival": 2,
     "evaluate": 1,
     "cold_items": 1,
