@@ -87,7 +87,8 @@ def gain(model: Mapping[str, Any]) -> str | None:
     if not told:
         return None
     stopped = f", {told['stopped_early']} stopped early" if told["stopped_early"] else ""
-    counts = f"searched {told['trials']} trials ({figures.amount(told['minutes'])} minutes{stopped})"
+    trials = f"{told['trials']} trial{'' if told['trials'] == 1 else 's'}"
+    counts = f"searched {trials} ({figures.amount(told['minutes'])} minutes{stopped})"
     if not told["valid"] > told["valid_default"]:
         return f"{counts}: none is above the student that is found without a search, which stays."
     over = f"mean of {told['seeds']} trainings on valid, NDCG@20"

@@ -96,7 +96,9 @@ def test_a_step_whose_result_changed_has_a_new_version(tmp_path: Path) -> None:
 
 def test_every_version_is_that_of_a_step() -> None:
     stored = json.loads(STORED.read_text())
-    assert set(VERSIONS) - {"footprint", "baseline", "cold_items", "budget", "rival"} <= set(stored)
+    assert set(VERSIONS) - {"footprint", "baseline", "cold_items", "budget", "shapes", "searched", "rival"} <= set(
+        stored
+    )
 
 
 if __name__ == "__main__":
