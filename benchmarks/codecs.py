@@ -22,7 +22,7 @@ import numpy as np
 from common import ROOT, write
 
 CODECS = ("fp32", "fp16", "bf16", "int8", "int4", "int3", "int2", "binary", "int4_row", "int4_group32", "int4_uniform",
-          "pq8", "pq16", "rq4", "sparse16", "qr1000")  # fmt: skip
+          "int4_dims10_16", "pq8", "pq16", "rq4", "sparse16", "int4_sparse16", "qr1000", "hash1000")  # fmt: skip
 TILE = 8192
 SERVED = 3043
 

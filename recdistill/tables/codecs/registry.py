@@ -7,19 +7,25 @@ from collections.abc import Callable
 
 from recdistill.registry import Registry
 from recdistill.tables.codecs.base import Codec
+from recdistill.tables.codecs.double_hash import DoubleHashCodec
 from recdistill.tables.codecs.floats import BFloat16Codec, Float16Codec, Float32Codec
 from recdistill.tables.codecs.grid import GridCodec
 from recdistill.tables.codecs.grid_blocks import GroupedGridCodec, UniformGridCodec
 from recdistill.tables.codecs.integers import Int8Codec
 from recdistill.tables.codecs.low_rank import LowRankCodec
 from recdistill.tables.codecs.mixed import MixedCodec
+from recdistill.tables.codecs.mixed_dimension import MixedDimensionGridCodec, MixedDimensionHalfCodec
 from recdistill.tables.codecs.product import ProductCodec
 from recdistill.tables.codecs.quotient import QuotientCodec
 from recdistill.tables.codecs.residual import ResidualCodec
 from recdistill.tables.codecs.sparse import SparseCodec
+from recdistill.tables.codecs.sparse_marked import MarkedGridCodec, MarkedHalfCodec
 
 GRID = r"(?:int(?P<bits>[234])|binary)"
 NUMBER = r"[1-9]\d{0,8}"
+SHARE = r"[1-9]\d?"
+"""In percent."""
+DIMENSIONS = rf"dims(?P<share>{SHARE})_(?P<few>0|{NUMBER})"
 
 
 class Codecs(Registry[Codec]):
@@ -71,9 +77,14 @@ CODECS.register("binary", GridCodec(1))
 CODECS.family("int4_row", rf"{GRID}_row", GroupedGridCodec)
 CODECS.family("int4_group32", rf"{GRID}_group(?P<group>{NUMBER})", GroupedGridCodec)
 CODECS.family("int4_uniform", rf"{GRID}_uniform", UniformGridCodec)
-CODECS.family("mixed10_4_2", r"mixed(?P<share>[1-9]\d?)_(?P<head>[234])_(?P<tail>[1234])", MixedCodec)
+CODECS.family("mixed10_4_2", rf"mixed(?P<share>{SHARE})_(?P<head>[234])_(?P<tail>[1234])", MixedCodec)
+CODECS.family("fp16_dims10_16", rf"fp16_{DIMENSIONS}", MixedDimensionHalfCodec)
+CODECS.family("int4_dims10_16", rf"{GRID}_{DIMENSIONS}", MixedDimensionGridCodec)
 CODECS.family("pq8", rf"pq(?P<parts>{NUMBER})", ProductCodec)
 CODECS.family("rq8", rf"rq(?P<stages>{NUMBER})", ResidualCodec)
 CODECS.family("svd16", rf"svd(?P<rank>{NUMBER})", LowRankCodec)
 CODECS.family("sparse16", rf"sparse(?P<kept>{NUMBER})", SparseCodec)
+CODECS.family("fp16_sparse16", rf"fp16_sparse(?P<kept>{NUMBER})", MarkedHalfCodec)
+CODECS.family("int4_sparse16", rf"{GRID}_sparse(?P<kept>{NUMBER})", MarkedGridCodec)
 CODECS.family("qr64", rf"qr(?P<buckets>{NUMBER})", QuotientCodec)
+CODECS.family("hash64", rf"hash(?P<buckets>{NUMBER})", DoubleHashCodec)
