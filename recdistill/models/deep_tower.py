@@ -37,6 +37,11 @@ class DeepTowerConfig(TwoTowerConfig):
                 f"deep_tower: nested = {list(self.nested)}: what comes out of its network is not cut. Leave it out, "
                 "or use two_tower."
             )
+        if self.pruned_by == "dimensions":
+            raise ConfigError(
+                "deep_tower: pruned_by = 'dimensions': its network has the dimensions that it starts with. Prune "
+                "values or rows, or use two_tower."
+            )
         if not self.hidden or min(self.hidden) < 1:
             raise ConfigError(
                 f"deep_tower: hidden = {list(self.hidden)}: give the width of at least one layer, from 1."

@@ -41,6 +41,12 @@ class TwoTowerConfig:
     without user ids. None: floats."""
     codec_step: Literal["learned"] | None = None
     """Of int4 and fewer bits: the step of each dimension is learned; none: it follows the dimension's spread."""
+    pruned: float | None = None
+    """Share of a coded table that is pruned by magnitude while it is trained, gradually over its first half; none: it
+    stays whole."""
+    pruned_by: Literal["values", "rows", "dimensions"] | None = None
+    """Values: the smallest of each row, as many of every row. Rows: items whose vectors are shortest keep a bias alone.
+    Dimensions: `dim` is what training starts with. None: values."""
     tau: float | None = None
     """Temperature: a logit is cosine / tau + bias."""
     user_weight: float | None = None
@@ -108,6 +114,7 @@ class TwoTowerConfig:
                 "what is known of them. Leave user_features out, or keep user_id."
             )
         self._check_codec()
+        self._check_pruned()
         self._check_nested()
         if self.feature_dropout is not None and not self.item_features:
             raise ConfigError(
@@ -126,6 +133,22 @@ class TwoTowerConfig:
             given = f"codec = {self.codec!r}" if self.codec else "item_features = true"
             raise ConfigError(
                 f"two_tower: nested = {sizes} with {given}: such rows cannot be cut. Leave one of them out."
+            )
+
+    def _check_pruned(self) -> None:
+        if self.pruned is None:
+            if self.pruned_by is not None:
+                raise ConfigError(f"two_tower: pruned_by = {self.pruned_by!r} without a share: set pruned = 0.5.")
+            return
+        if not 0 < self.pruned < 1:
+            raise ConfigError(f"two_tower: pruned = {self.pruned}: give a number between 0 and 1.")
+        if self.codec is None or (self.codec == "int8" and self.pruned_by != "dimensions"):
+            found = "without a codec" if self.codec is None else "with codec = 'int8', which has no pruned form"
+            raise ConfigError(f"two_tower: pruned = {self.pruned} {found}: set codec = 'fp16' or 'int4'.")
+        if self.table == "full":
+            raise ConfigError(
+                f"two_tower: pruned = {self.pruned} with table = 'full': what is pruned is one table for both sides. "
+                "Leave table out."
             )
 
     def _check_codec(self) -> None:

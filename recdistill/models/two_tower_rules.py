@@ -64,6 +64,9 @@ class TwoTowerPlan:
     """Whether the codec's steps are learned, too."""
     start: str | None = None
     """What the tables start from; none: the teacher of a student, else the log."""
+    pruned: float = 0.0
+    """Share of the table that is gone when it is trained."""
+    pruned_by: str = "values"
     nested: tuple[int, ...] = ()
     """Smaller sizes that are trained along."""
 
@@ -77,7 +80,7 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
     return TwoTowerPlan(
         dim=config.dim,
         user_id=config.user_id and not order,
-        tied=tied if config.table == "auto" else config.table == "tied",
+        tied=(tied or config.pruned is not None) if config.table == "auto" else config.table == "tied",
         tau=either(config.tau, 0.12 + 0.03 * ramp(facts.density, 0.0005, 0.004)),
         user_weight=either(config.user_weight, 0.5 * ramp(facts.mean_history, *LONG)),
         history_dropout=either(config.history_dropout, 0.0),
@@ -93,6 +96,8 @@ def plan(config: TwoTowerConfig, facts: LogFacts, *, distilled: bool) -> TwoTowe
         codec=config.codec,
         learned_step=config.codec_step == "learned",
         start=config.start,
+        pruned=config.pruned or 0.0,
+        pruned_by=config.pruned_by or "values",
         nested=config.nested or (),
     )
 

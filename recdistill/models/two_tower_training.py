@@ -29,6 +29,7 @@ from recdistill.serving.scorers import BagScorer
 from recdistill.tables.codecs import CodedTable, half
 from recdistill.tables.coded import CodedFull, CodedTied
 from recdistill.tables.full import FullTables
+from recdistill.tables.pruned import PrunedTied
 from recdistill.tables.tied import TiedTable
 from recdistill.training.bags import bag_sum, weighed_bag_sum
 from recdistill.training.batches import Batch, UserBatches
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from recdistill.models.cold_items import ItemMap
     from recdistill.training.progress import Progress
 
+PRUNED_IN = 0.5
+"""Share of a training's steps in which a table is pruned; the others train what is left."""
 HISTORY_POWER = 0.5
 """A bag is divided by the root of the history's length: it grows beside the user's own row as more is known."""
 
@@ -71,13 +74,16 @@ class Towers(nn.Module):
         ordered: bool = False,
         codec: str | None = None,
         learned_step: bool = False,
+        pruned: tuple[str, float] | None = None,
     ) -> None:
         """`items` and `users` are what the rows start as, what the sides say of them included; a `codec` is one to
-        train through, without sides."""
+        train through, without sides; `pruned`: what by, and the share of it that goes."""
         super().__init__()
         own = items if item_side is None else items - item_side.rows().detach()
-        self.tables: TiedTable | FullTables | CodedTied | CodedFull
-        if codec is not None:
+        self.tables: TiedTable | FullTables | CodedTied | CodedFull | PrunedTied
+        if codec is not None and pruned is not None:
+            self.tables = PrunedTied(items, codec, by=pruned[0], share=pruned[1], learned=learned_step)
+        elif codec is not None:
             made = CodedTied(items, codec, learned=learned_step) if tied else None
             self.tables = made or CodedFull(items, items, codec, learned=learned_step)
         else:
@@ -142,9 +148,9 @@ class Towers(nn.Module):
         return [one for name, one in self.tables.named_parameters() if "codec" not in name]
 
     def _own(self) -> Tensor:
-        return self.tables.rows if isinstance(self.tables, TiedTable | CodedTied) else self.tables.items
+        return self.tables.items if isinstance(self.tables, FullTables | CodedFull) else self.tables.rows
 
-    def _whole_tables(self) -> TiedTable | FullTables | CodedTied | CodedFull:
+    def _whole_tables(self) -> TiedTable | FullTables | CodedTied | CodedFull | PrunedTied:
         """Tables of the rows with what the features say of them."""
         if self.item_side is None:
             return self.tables
@@ -272,7 +278,13 @@ def train_two_tower(
             total = total + (1.0 - plan.label_share) * soft
         return total
 
+    pruned = towers.tables if isinstance(towers.tables, PrunedTied) else None
+    if pruned is not None:
+        pruned.pruning.last = max(1, round(PRUNED_IN * plan.epochs * len(batches)))
+
     def loss_of(batch: Batch) -> Tensor:
+        if pruned is not None:
+            pruned.prune()
         if plan.order and taught is None:
             return in_order(batch)
         users, items, bias = towers(batch, None if kept is None else kept())
@@ -290,7 +302,8 @@ def train_two_tower(
 
     def scorer() -> BagScorer:
         made = dataclasses.replace(towers.scorer(), popularity=popularity)
-        return made if plan.codec is None else made.quantized(plan.codec)  # its tables are; the small arrays follow
+        codec = None if plan.codec is None or made.item_table is None else made.item_table.codec
+        return made if codec is None else made.quantized(codec)  # its tables are; the small arrays follow
 
     def of() -> list[Any]:
         known = None if knowledge is None else knowledge.sha256()
@@ -362,11 +375,23 @@ def start_towers(
         items, users = start.items, start.users if plan.user_id else None
     more: dict[str, Any] = {}
     if plan.codec is not None:
-        items = items @ rotation(plan.dim, generator).astype(np.float32)
+        items = items @ _turn(plan, generator).astype(np.float32)
         more = {"codec": plan.codec, "learned_step": plan.learned_step}
+    if plan.pruned:
+        more["pruned"] = (plan.pruned_by, plan.pruned)
     return make(
         torch.from_numpy(items), None if users is None else torch.from_numpy(users), tied=plan.tied, tau=plan.tau,
         item_side=None if sides.items is None else FeatureRows(sides.items.matrix, items),
         user_side=None if sides.users is None or users is None else FeatureRows(sides.users.matrix, users, bias=False),
         ordered=plan.order, **more,
     )  # fmt: skip
+
+
+def _turn(plan: TwoTowerPlan, generator: np.random.Generator) -> np.ndarray:
+    """(d, d): a random rotation; where dimensions are pruned, of those that carry most and of the others apart."""
+    if not plan.pruned or plan.pruned_by != "dimensions":
+        return rotation(plan.dim, generator)
+    kept = max(1, round((1.0 - plan.pruned) * plan.dim))
+    turn = np.zeros((plan.dim, plan.dim))
+    turn[:kept, :kept], turn[kept:, kept:] = rotation(kept, generator), rotation(plan.dim - kept, generator)
+    return turn

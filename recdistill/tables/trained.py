@@ -23,7 +23,8 @@ class TrainedCodec(Protocol):
     def __call__(self, rows: Tensor, whole: Tensor) -> Tensor:
         """`rows` (m, d) of the `whole` table (n, d) as they are served, with a gradient to `rows`."""
 
-    def export(self, whole: Tensor) -> CodedTable: ...
+    def export(self, whole: Tensor, columns: Tensor | None = None) -> CodedTable:
+        """Of all dimensions, or of those (bool, (d,)) alone."""
 
 
 TRAINED: Registry[Callable[[Tensor], TrainedCodec]] = Registry("codec to train through")

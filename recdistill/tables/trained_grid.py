@@ -27,11 +27,14 @@ class GridCodes(nn.Module):
         return (grid.STEPS[self.bits] * whole.square().mean(0).sqrt()).half().float()
 
     @torch.no_grad()
-    def export(self, whole: Tensor) -> CodedTable:
+    def export(self, whole: Tensor, columns: Tensor | None = None) -> CodedTable:
         """The codes that `forward` decodes, as the serving half stores them."""
-        steps = self.steps(whole).cpu().numpy()
-        packed = grid.codes(whole.detach().cpu().numpy(), steps, self.bits)
-        return CodedTable(self.codec, {"codes": packed, "scales": steps.astype("float16")})
+        steps = self.steps(whole)
+        if columns is not None:
+            whole, steps = whole[:, columns], steps[columns]
+        scales = steps.cpu().numpy()
+        packed = grid.codes(whole.detach().cpu().numpy(), scales, self.bits)
+        return CodedTable(self.codec, {"codes": packed, "scales": scales.astype("float16")})
 
 
 def decoded(rows: Tensor, steps: Tensor, bits: int) -> Tensor:

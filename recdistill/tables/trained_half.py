@@ -21,6 +21,7 @@ class HalfFloats(nn.Module):
         return straight_through(rows, rows.detach().half().float())
 
     @torch.no_grad()
-    def export(self, whole: Tensor) -> CodedTable:
+    def export(self, whole: Tensor, columns: Tensor | None = None) -> CodedTable:
         """The halves that `forward` decodes, as the serving half stores them."""
+        whole = whole if columns is None else whole[:, columns]
         return CodedTable(self.codec, {"values": whole.detach().half().cpu().numpy()})

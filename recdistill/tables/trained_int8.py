@@ -24,8 +24,9 @@ class RowCodes(nn.Module):
         return straight_through(rows, codes * scales.float()[:, None])
 
     @torch.no_grad()
-    def export(self, whole: Tensor) -> CodedTable:
-        """The codes that `forward` decodes, as the serving half stores them."""
+    def export(self, whole: Tensor, columns: Tensor | None = None) -> CodedTable:
+        """The codes that `forward` decodes, as the serving half stores them; without dimensions of zeros the same."""
+        whole = whole if columns is None else whole[:, columns]
         codes, scales = _coded(whole.detach())
         return CodedTable(self.codec, {"codes": codes.to(torch.int8).cpu().numpy(), "scales": scales.cpu().numpy()})
 
