@@ -15,6 +15,9 @@ from recdistill.tables.codecs.floats import Float16Codec
 from recdistill.tables.codecs.grid import GridCodec
 from recdistill.tables.codecs.marks import marked, marks_bytes, unmarked
 
+BLOCK = 65_536
+"""Rows that are held in double precision at once."""
+
 
 def _layout(inner: type[Codec]) -> Layout:
     """Two tables of one codec, whose rows together are the whole table's."""
@@ -48,8 +51,10 @@ class MixedDimensionCodec(Codec):
 
     def decode(self, arrays: Arrays, index: np.ndarray | slice) -> np.ndarray:
         heads = self._marks(arrays)
-        place = np.where(heads, np.cumsum(heads), np.cumsum(~heads)) - 1
-        heads, place = heads[index], place[index]
+        counts = np.cumsum(heads)[index]  # of those with all dimensions, up to each row
+        rows_up_to = np.arange(1, len(heads) + 1)[index]
+        heads = heads[index]
+        place = np.where(heads, counts, rows_up_to - counts) - 1
         rows = np.zeros((len(place), self.columns(arrays)), np.float32)
         rows[heads] = self.inner.decode(_of("head", arrays), place[heads])
         few = self.inner.decode(_of("tail", arrays), place[~heads])
@@ -115,14 +120,21 @@ class MixedDimensionGridCodec(MixedDimensionCodec):
 
 def _directions(rows: np.ndarray, few: int) -> np.ndarray:
     """(few, columns) orthonormal: those along which the rows are longest."""
-    _, found = np.linalg.eigh(np.einsum("ni,nj->ij", rows, rows, dtype=np.float64, optimize=True))
+    squares = np.zeros((rows.shape[1], rows.shape[1]))
+    for start in range(0, len(rows), BLOCK):
+        part = rows[start : start + BLOCK].astype(np.float64)
+        squares += part.T @ part
+    _, found = np.linalg.eigh(squares)
     return np.ascontiguousarray(found[:, ::-1][:, :few].T)
 
 
 def _seen_by(projection: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """float32 (rows, few): the numbers whose projection lies nearest to the rows."""
-    seen: np.ndarray = rows.astype(np.float64) @ np.linalg.pinv(projection.astype(np.float64))
-    return seen.astype(np.float32)
+    inverse = np.linalg.pinv(projection.astype(np.float64))
+    seen = np.empty((len(rows), inverse.shape[1]), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        seen[start : start + BLOCK] = rows[start : start + BLOCK].astype(np.float64) @ inverse
+    return seen
 
 
 def _named(part: str, arrays: Arrays) -> dict[str, np.ndarray]:
