@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from recdistill.compression.rotation import rotation
 from recdistill.errors import ConfigError
 from recdistill.serving.bag import BagScorer
+from recdistill.tables.codecs import CODECS
+from recdistill.tables.coded import CodedTied
 from recdistill.tables.full import FullTables
 from recdistill.tables.tied import TiedTable
 
@@ -48,20 +51,28 @@ def sha256_of_begin(scorer: BagScorer) -> str:
 
 
 @torch.no_grad()
-def go_on_from(towers: Towers, scorer: BagScorer) -> None:
-    """Puts the scorer's rows, biases and weights of places where the towers' training starts."""
+def go_on_from(towers: Towers, scorer: BagScorer, generator: np.random.Generator) -> None:
+    """Puts the scorer's rows, biases and weights of places where the towers' training starts; before a grid the rows
+    are turned at random, as drawn, unless they come from one."""
     assert scorer.item_table is not None
     items = scorer.item_table.matrix()
     history = items if scorer.history_table is None else scorer.history_table.matrix()
     if scorer.history_weight is not None:
         history = history * scorer.history_weight.astype(np.float32)[:, None]
-    if isinstance(towers.tables, TiedTable):
+    if isinstance(towers.tables, CodedTied):
+        if CODECS[towers.tables.codec.codec].rotated and not CODECS[scorer.item_table.codec].rotated:
+            history = history @ rotation(history.shape[1], generator)
+        towers.tables.take(torch.from_numpy(history.astype(np.float32)))
+    elif isinstance(towers.tables, TiedTable):
         towers.tables.rows.copy_(torch.from_numpy(history))
     elif isinstance(towers.tables, FullTables):
         towers.tables.history.copy_(torch.from_numpy(history))
         towers.tables.items.copy_(torch.from_numpy(items * np.float32(ROW_LENGTH * items.shape[1] ** 0.5)))
     else:
-        raise ConfigError("two_tower: a table with a codec starts from the teacher or the log. Leave out one of both.")
+        raise ConfigError(
+            "two_tower: two coded tables, and one that is pruned, start from the teacher or the log. Use "
+            "table = 'tied' without pruned."
+        )
     if scorer.item_bias is not None:
         towers.bias.copy_(torch.from_numpy(scorer.item_bias.astype(np.float32)))
     if towers.places is not None and scorer.place_weight is not None:

@@ -204,7 +204,7 @@ def train_two_tower(
     sides = sides or Sides()
     towers = start_towers(plan, log, knowledge, seed, sides, make).to(where)
     if begin is not None:
-        go_on_from(towers, begin)
+        go_on_from(towers, begin, np.random.default_rng([seed, 4]))
     precision = product_precision(where, plan.dim)
     negatives = None
     if plan.negatives is not None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
 from recdistill.tables.codecs import CodedTable
+from recdistill.tables.learned_grid import LearnedGrid
 from recdistill.tables.trained import LEARNED, TRAINED, TrainedCodec
 
 
@@ -35,6 +36,13 @@ class CodedTied(nn.Module):
     def history_rows(self) -> Tensor:
         """(n_items, d), summed over a history."""
         return self.item_rows() * self.rows.norm(dim=1, keepdim=True)
+
+    @torch.no_grad()
+    def take(self, rows: Tensor) -> None:
+        """(n_items, d), what training starts from in place of what it was made with."""
+        self.rows.copy_(rows)
+        if isinstance(self.codec, LearnedGrid):
+            self.codec.begin(normalize(rows, dim=1))
 
     def among(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of histories and rows of items, of these items alone; the gradients are of these rows alone, too."""

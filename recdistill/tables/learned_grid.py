@@ -20,6 +20,12 @@ class LearnedGrid(GridCodes):
         self.growth = nn.Parameter(torch.zeros(rows.shape[1]))
         """s = start · e^growth: steps stay above 0, and Adam moves each by the same share of itself."""
 
+    @torch.no_grad()
+    def begin(self, rows: Tensor) -> None:
+        """Steps by the spread of rows (n, d), from where they are learned."""
+        self.start.copy_(super().steps(rows))
+        self.growth.zero_()
+
     def forward(self, rows: Tensor, whole: Tensor) -> Tensor:
         found: Tensor = _Learned.apply(rows, self.start * self.growth.exp(), self.bits, len(whole))
         return found

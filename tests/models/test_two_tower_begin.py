@@ -33,6 +33,30 @@ def test_a_model_ranks_as_the_one_that_it_goes_on_from(first: str, then: str) ->
     assert np.corrcoef(found.ravel(), want.ravel())[0, 1] > np.corrcoef(plain.ravel(), want.ravel())[0, 1]
 
 
+@pytest.mark.parametrize("codec", ["int8", "int4", "int2"])
+@pytest.mark.parametrize("step", [None, "learned"])
+def test_coded_rows_go_on_from_floats_and_from_other_codes(codec: str, step: str | None) -> None:
+    if codec == "int8" and step:
+        pytest.skip("no learned step")
+    train = log()
+    earlier = rd.TwoTower(dim=8, user_id=False, epochs=8, codec="int8").fit(train, device="cpu")
+    floats = rd.TwoTower(dim=8, user_id=False, epochs=8, table="tied").fit(train, device="cpu")
+    for one in (earlier, floats):
+        later = rd.TwoTower(**LITTLE, codec=codec, codec_step=step).go_on_from(one).fit(train, device="cpu")
+        cast = rd.compress(one, codec=codec)
+        want, found, stored = (model.score(train.histories()).ravel() for model in (one, later, cast))
+        floor = np.corrcoef(stored, want)[0, 1]
+        assert np.corrcoef(found, want)[0, 1] > min(0.99, floor - 0.03)
+
+
+def test_two_coded_tables_and_pruned_ones_go_on_from_nothing() -> None:
+    train = log()
+    earlier = rd.TwoTower(dim=8, user_id=False, epochs=1, codec="int8").fit(train, device="cpu")
+    for more in ({"table": "full"}, {"pruned": 0.5}):
+        with pytest.raises(ConfigError, match="two coded tables, and one that is pruned, start from the teacher"):
+            rd.TwoTower(**LITTLE, codec="int4", **more).go_on_from(earlier).fit(train, device="cpu")
+
+
 def test_weights_of_places_go_on_too() -> None:
     train = log(times=True)
     earlier = rd.TwoTower(dim=8, user_id=False, epochs=8, order=True).fit(train, device="cpu")
