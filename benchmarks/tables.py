@@ -42,13 +42,42 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+COMBINED = {
+    "floats whole": "–",
+    "floats pruned": "pruned",
+    "bits whole": "quantised",
+    "bits pruned": "pruned and quantised",
+}
+"""The cells of benchmarks/combinations.py, and what was done in them beside distilling."""
+
+
+def combined(result: dict[str, Any]) -> str:
+    """Markdown: NDCG@20 on test of every combination, trained so and converted afterwards, at each size."""
+    sizes = list(result["budgets"])
+    ways = [(taught, size) for size in sizes for taught in ("alone", "distilled")]
+    lines = ["| | " + " | ".join(f"{size}, {taught}" for taught, size in ways) + " |", "|---" * (1 + len(ways)) + "|"]
+    for part, told in (("trained", "while training"), ("afterwards", "afterwards")):
+        for cell, label in COMBINED.items():
+            entries = [
+                result["budgets"][size][part].get(f"{taught} {cell}")
+                or result["budgets"][size][part].get(taught, {}).get(cell)
+                for taught, size in ways
+            ]
+            if any(entries):
+                named = "half floats" if label == "–" else f"{label} {told}"
+                values = [f"{one['test']:.4f}".removeprefix("0") if one else "" for one in entries]
+                lines.append(f"| {named} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
 def size(number: int) -> str:
     return f"{number / 1e6:.3g} MB" if number >= 1e6 else f"{number / 1e3:.3g} kB"
 
 
 def filled(readme: str) -> str:
     """The README with every `<!-- result: NAME -->` block made anew from benchmarks/results/NAME.json, and every
-    `<!-- comparison: D -->` block from benchmarks/compare/table.json, of students of D numbers an item."""
+    `<!-- comparison: D -->` block from benchmarks/compare/table.json, of students of D numbers an item; every
+    `<!-- combinations: LOG -->` block from benchmarks/results/combinations-LOG.json."""
 
     def fill(match: re.Match[str]) -> str:
         result = json.loads((ROOT / "benchmarks" / "results" / f"{match[1]}.json").read_text())
@@ -58,6 +87,12 @@ def filled(readme: str) -> str:
         found = json.loads((ROOT / "benchmarks" / "compare" / "table.json").read_text())
         return f"<!-- comparison: {match[1]} -->\n{markdown(found, int(match[1]))}\n<!-- end -->"
 
+    def together(match: re.Match[str]) -> str:
+        path = ROOT / "benchmarks" / "results" / f"combinations-{match[1]}.json"
+        found = combined(json.loads(path.read_text())) if path.is_file() else "Not measured yet."
+        return f"<!-- combinations: {match[1]} -->\n{found}\n<!-- end -->"
+
+    readme = re.sub(r"<!-- combinations: ([\w-]+) -->\n.*?<!-- end -->", together, readme, flags=re.DOTALL)
     readme = re.sub(r"<!-- comparison: (\d+) -->\n.*?<!-- end -->", compared, readme, flags=re.DOTALL)
     return re.sub(r"<!-- result: ([\w-]+) -->\n.*?<!-- end -->", fill, readme, flags=re.DOTALL)
 
