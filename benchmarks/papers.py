@@ -4,8 +4,9 @@
 
 The protocol of DE-RRD's and IR-RRD's public logs: matrix factorisation with a table of users, BPR summed over batches
 of 1,024 pairs with a fresh uniform negative each, vectors from N(0, .01), Adam 1e-3 with weight decay 1e-3 on all,
-up to 1,000 epochs, stopped after 20 without a better valid H@5; the teacher is of seed 0, as are the drawn items; teacher d = 200, students d = 20. The test item
-is ranked among 499 drawn items that the user has in no part. Each cut-off is read at its own best epoch on valid.
+up to 1,000 epochs, stopped after 20 without a better valid H@5; teacher d = 200, of seed 0, students d = 20. The test
+item is ranked among 499 items, drawn once, that the user has in no part. Each cut-off is read at its own best epoch on
+valid.
 
 The objectives are the package's, and means: the papers' sums are these times users · K of a batch. IR-RRD's items are
 those of a batch, used and drawn: with the used ones alone it stopped at .4786 on valid in place of .4882.
@@ -159,8 +160,12 @@ def trained(
                 if metric == "H@5":
                     waited, kept = 0, [one.detach().clone() for one in model.parameters()]
         if epoch % 10 == 0 or waited >= PATIENCE:
-            line = f"{name}, seed {seed}: {epoch} loss {float(loss):.1f} valid H@5 {valid['H@5']:.4f} best {best['H@5'][0]:.4f}"
-            print(line, f"test there {best['H@5'][1]:.4f} {time.perf_counter() - start:.0f} s", flush=True)
+            line = f"{name}, seed {seed}: {epoch} loss {float(loss):.1f} valid H@5 {valid['H@5']:.4f}"
+            print(
+                line,
+                f"best {best['H@5'][0]:.4f} test there {best['H@5'][1]:.4f} {time.perf_counter() - start:.0f} s",
+                flush=True,
+            )
             told = {"epoch": epoch, "waited": waited, "best": best, "seconds": earlier + time.perf_counter() - start}
             save_tensors(taken(model, optimizer, kept, generator), place, {"told": json.dumps(told)})
         if waited >= PATIENCE:
