@@ -18,9 +18,10 @@ from recdistill.errors import ConfigError
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import check_log, valid_ndcg
 from recdistill.models.popularity import log_counts
+from recdistill.models.towers import HISTORY_POWER
 from recdistill.models.two_tower_features import Sides
 from recdistill.models.two_tower_rules import LogFacts
-from recdistill.models.two_tower_training import HISTORY_POWER, start_towers
+from recdistill.models.two_tower_start import start_towers
 from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
 from recdistill.objectives.knowledge.mutual import MutualBCE, MutualKL
 from recdistill.objectives.registry import build
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from recdistill.data.interactions import HeldOut, Interactions
+    from recdistill.models.towers import Towers
     from recdistill.models.two_tower import TwoTower
-    from recdistill.models.two_tower_training import Towers
     from recdistill.training.batches import Batch
     from recdistill.training.progress import Progress
 

@@ -14,7 +14,7 @@ from recdistill.models.two_tower_rules import LogFacts, TwoTowerPlan, plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recdistill.models.two_tower_training import Towers
+    from recdistill.models.towers import Towers
 
 BYTES_PER_PARAMETER = 20
 """The number, its gradient, two moments, and the scorer's copy."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
-from recdistill.models.two_tower_training import Towers
+from recdistill.models.towers import Towers
 from recdistill.serving.deep_bag import DeepBagScorer
 from recdistill.serving.perceptron import Perceptron
 from recdistill.training.batches import Batch

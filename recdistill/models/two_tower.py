@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from recdistill.distillation.methods import Methods
     from recdistill.features.item_map import ItemMap
     from recdistill.knowledge.store import Knowledge
-    from recdistill.models.two_tower_training import Towers
+    from recdistill.models.towers import Towers
     from recdistill.serving.scorers import BagScorer, Scorer
     from recdistill.training.progress import Progress
 
@@ -288,6 +288,6 @@ class TwoTower(Ranker):
 
     def _towers(self, plan: TwoTowerPlan, seed: int) -> Callable[..., Towers]:
         """What is trained by the plan: called with the rows that tables start from."""
-        from recdistill.models.two_tower_training import Towers
+        from recdistill.models.towers import Towers
 
         return Towers

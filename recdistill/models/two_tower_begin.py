@@ -17,7 +17,7 @@ from recdistill.tables.full import FullTables
 from recdistill.tables.tied import TiedTable
 
 if TYPE_CHECKING:
-    from recdistill.models.two_tower_training import Towers
+    from recdistill.models.towers import Towers
     from recdistill.serving.base import Scorer
 
 ROW_LENGTH = 0.1

@@ -14,10 +14,11 @@ from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.errors import ConfigError
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
+from recdistill.models.towers import HISTORY_POWER, Towers
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_features import Sides
 from recdistill.models.two_tower_rules import LogFacts, plan
-from recdistill.models.two_tower_training import HISTORY_POWER, Towers, start_towers
+from recdistill.models.two_tower_start import start_towers
 from recdistill.serving.bag import BagScorer
 from recdistill.serving.histories import Histories
 from recdistill.tables.codec_names import TRAINED_CODECS, WITH_STEPS

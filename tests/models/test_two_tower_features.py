@@ -21,9 +21,9 @@ from recdistill.features import Feature, Features
 from recdistill.features.table import TYPES
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
+from recdistill.models.towers import Towers
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_features import FeatureRows, OwnRowDropout, Sides
-from recdistill.models.two_tower_training import Towers
 from recdistill.serving.bag import BagScorer
 from recdistill.serving.histories import Histories
 from recdistill.serving.recommender import Recommender

@@ -17,11 +17,12 @@ from recdistill.distillation.methods import read_methods
 from recdistill.errors import ConfigError
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
+from recdistill.models.towers import HISTORY_POWER, Towers
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_features import Sides
 from recdistill.models.two_tower_nested import NestedLoss
 from recdistill.models.two_tower_rules import LogFacts, plan
-from recdistill.models.two_tower_training import HISTORY_POWER, Towers, start_towers
+from recdistill.models.two_tower_start import start_towers
 from recdistill.objectives.catalogue import CatalogueLoss
 from recdistill.serving.bag import BagScorer
 from recdistill.serving.histories import Histories
