@@ -120,6 +120,17 @@ class Candidates(ABC):
         return self
 
 
+class FromStudent(Candidates):
+    """Looks at the student's best items: subclasses say how many (`student_list`)."""
+
+    every: int
+    """Epochs from one refresh to the next."""
+
+    @property
+    def refresh(self) -> int:
+        return self.every
+
+
 def check_counts(where: str, least: int = 1, **counts: int) -> None:
     """Refuse counts below `least`."""
     for name, count in counts.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recdistill.candidates.base import Candidates, Listed, Step, check_counts
+from recdistill.candidates.base import FromStudent, Listed, Step, check_counts
 from recdistill.candidates.teacher_top import TeacherTop
 from recdistill.objectives.base import check_positive
 
@@ -16,7 +16,7 @@ CAP = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudentTop(Candidates):
+class StudentTop(FromStudent):
     """The first k that the student ranks highest among what a user has not used, as of the last refresh."""
 
     k: int = 50
@@ -30,16 +30,12 @@ class StudentTop(Candidates):
     def student_list(self) -> int:
         return self.k
 
-    @property
-    def refresh(self) -> int:
-        return self.every
-
     def draw(self, step: Step) -> Listed:
         return student_list(step, self.k)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NearStudentTop(Candidates):
+class NearStudentTop(FromStudent):
     """n of the student's first `of`, p ∝ e^{z/temperature}, z: the teacher's items below it (RCE-KD, 2026).
 
     z counts the teacher's first k that the student ranks after the item, at most 50: what stands in the teacher's way.
@@ -61,10 +57,6 @@ class NearStudentTop(Candidates):
     def student_list(self) -> int:
         return self.of
 
-    @property
-    def refresh(self) -> int:
-        return self.every
-
     def draw(self, step: Step) -> Listed:
         own, wanted = student_list(step, self.of), TeacherTop(k=self.k).draw(step)
         place = ranks_in(own, wanted, step.n_items)  # of the teacher's items in the student's list; its length if not
@@ -78,7 +70,7 @@ class NearStudentTop(Candidates):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Discrepant(Candidates):
+class Discrepant(FromStudent):
     """n of the first `of` of one list, by how much later they come in the other (DCD: Lee & Kim, 2021)."""
 
     needs = frozenset({"top_k"})
@@ -96,10 +88,6 @@ class Discrepant(Candidates):
     @property
     def student_list(self) -> int:
         return self.of
-
-    @property
-    def refresh(self) -> int:
-        return self.every
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recdistill.candidates.base import Candidates, Listed, Step, check_counts
+from recdistill.candidates.base import FromStudent, Listed, Step, check_counts
 from recdistill.objectives.base import check_positive
 
 SHARPNESS = 10.0
@@ -18,7 +18,7 @@ DECAY = 0.995
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrajectoryTop(Candidates):
+class TrajectoryTop(FromStudent):
     """The first k of the list at the user's checkpoint, best first, from easy to hard (HetComp: Kang et al., 2023)."""
 
     needs = frozenset({"trajectory"})
@@ -36,10 +36,6 @@ class TrajectoryTop(Candidates):
     @property
     def student_list(self) -> int:
         return self.k
-
-    @property
-    def refresh(self) -> int:
-        return self.every
 
     def draw(self, step: Step) -> Listed:
         assert step.curriculum is not None
