@@ -11,7 +11,8 @@ from recdistill.distillation.feeds import Feed, Taken
 from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
 from recdistill.objectives.knowledge.soft_kl import SoftKL
 from recdistill.objectives.knowledge.standardised_kl import StandardisedKL
-from recdistill.objectives.standardised import TILE_ROWS, per_deviation
+from recdistill.objectives.row_by_row import TILE_ROWS
+from recdistill.objectives.standardised import per_deviation
 from recdistill.training.teacher import teacher_source
 
 

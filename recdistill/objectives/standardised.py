@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,38 +10,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from recdistill.objectives.base import softmax_in_place
+from recdistill.objectives.row_by_row import TILE_ROWS, tiles
 
-TILE_ROWS = 128
-"""So few that what is made of them stays in the caches."""
 LEAST = 1e-12
 """Variance below which scores are all the same but for rounding."""
 
 
-class StandardisedRows(torch.autograd.Function):
-    """τ²·KL of every row and its gradient, some rows at a time, so that all of them stay in the caches."""
-
-    @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor, tau: float, mask: Tensor | None) -> Tensor:
-        """Both are scores (…, candidates)."""
-        width = student.shape[-1]
-        rows, told = student.reshape(-1, width), teacher.reshape(-1, width)
-        masks = None if mask is None else mask.expand_as(student).reshape(-1, width)
-        terms, gradient = torch.empty_like(rows[:, 0]), torch.empty_like(rows)
-        for tile in _tiles(len(rows)):
-            part = None if masks is None else masks[tile]
-            terms[tile], gradient[tile] = divergence(rows[tile], told[tile], tau, part)
-        ctx.save_for_backward(gradient.view(student.shape))
-        return terms.view(student.shape[:-1])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grad[..., None], None, None, None
-
-
 class StandardisedCatalogue(torch.autograd.Function):
-    """Its weighted mean over users, of scores that are products of vectors: no matrix of users × items is held."""
+    """The weighted mean over users, of scores that are products of vectors: no matrix of users × items is held."""
 
     @staticmethod
     def forward(
@@ -57,11 +33,11 @@ class StandardisedCatalogue(torch.autograd.Function):
         loss, counted = users.new_zeros(()), weight.new_zeros(())
         d_users, d_items, d_bias = torch.empty_like(users), torch.zeros_like(items), torch.zeros_like(bias)
         held = users.new_empty(min(TILE_ROWS, len(users)), len(items))  # a new one would be paged in for each tile
-        for tile in _tiles(len(users)):
+        for tile in tiles(len(users)):
             scores = torch.addmm(bias, users[tile], items.T, out=held[: tile.stop - tile.start])
             part = None if mask is None else mask(tile)
             told, spread = teacher(tile)
-            terms, gradient = divergence(scores, told, tau, part, spread)
+            terms, gradient = divergence(tau, scores, told, part, spread)
             weights = weight[tile] if part is None else weight[tile] * part.any(-1)
             loss += terms @ weights
             counted += weights.sum()
@@ -79,12 +55,8 @@ class StandardisedCatalogue(torch.autograd.Function):
         return *(grad * one for one in ctx.saved_tensors), None, None, None, None
 
 
-def _tiles(rows: int) -> Iterator[slice]:
-    return (slice(start, min(start + TILE_ROWS, rows)) for start in range(0, rows, TILE_ROWS))
-
-
 def divergence(
-    student: Tensor, teacher: Tensor, tau: float, mask: Tensor | None, told: Tensor | None = None
+    tau: float, student: Tensor, teacher: Tensor, mask: Tensor | None, told: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """τ²·KL of rows of scores (rows,), and its gradient by the student's (rows, candidates), which may be overwritten:
     with g = τ(q - p) and z the standardised scores it is (g - z·mean(g·z)) / deviation. `told` (rows, 1): 1 / deviation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +12,8 @@ from torch import Tensor
 from recdistill.candidates.base import by_argument
 from recdistill.candidates.catalogue import Scored
 from recdistill.objectives.base import Objective, check_positive, weighted_mean
-from recdistill.objectives.standardised import StandardisedCatalogue, StandardisedRows
+from recdistill.objectives.row_by_row import RowByRow
+from recdistill.objectives.standardised import StandardisedCatalogue, divergence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class StandardisedKL(Objective):
         self, student: Tensor, teacher: Tensor, *, mask: Tensor | None = None, weight: Tensor | None = None
     ) -> Tensor:
         """Both are scores (batch, candidates); mask: the valid ones. A row whose scores are all the same is even."""
-        terms = StandardisedRows.apply(student, teacher.detach(), self.config.tau, mask)
+        terms = RowByRow.apply(student, teacher.detach(), mask, partial(divergence, self.config.tau))
         valid = terms.new_ones(terms.shape, dtype=torch.bool) if mask is None else mask.any(-1)
         return weighted_mean(terms, valid, weight)
 
