@@ -13,9 +13,8 @@ from recdistill.compression.sizes import NARROWEST, Shape, parsed_size, student_
 from recdistill.compression.times import fast_shapes, time_in_seconds
 from recdistill.compression.trials import Effort, Trials, Tried
 from recdistill.evaluation.footprint import latency
-from recdistill.knowledge.store import Knowledge
 from recdistill.models.fitted import FittedRanker
-from recdistill.runs.steps import VERSIONS, Part, Workshop, told
+from recdistill.runs.steps import VERSIONS, Part, Workshop, load_knowledge
 from recdistill.search.budget import Budget
 from recdistill.settings import to_mapping
 
@@ -142,12 +141,10 @@ def trials_of(
 ) -> Trials:
     """What every training for a limit has in common."""
     distil = config.distil
-    train, methods = part.split.train, None if knowledge is None else distil.methods()
-    known = None if knowledge is None else Knowledge.load(knowledge.folder / "knowledge")
-    if known is not None:
-        known.check(train)
-        known = known if methods is None else told(known, methods, train, distil.top_k)
-    name = f"student {limit}" if known is not None else f"alone {limit}"
+    train, known, methods, name = part.split.train, None, None, f"alone {limit}"
+    if knowledge is not None:
+        methods, name = distil.methods(), f"student {limit}"
+        known = load_knowledge(knowledge, methods, train, distil.top_k)
     return Trials(
         train, part.valid, known, settings, methods, effort=config.search.effort(), served=part.final,
         device=workshop.device, progress=workshop.progress.named(name),

@@ -210,14 +210,12 @@ class Workshop:
         begun: Done | None,
     ) -> Done:  # fmt: skip
         def build(folder: Path) -> dict[str, Any]:
-            known = Knowledge.load(knowledge.folder / "knowledge")
-            known.check(part.split.train)
+            methods = distil.methods()
+            known = load_knowledge(knowledge, methods, part.split.train, distil.top_k)
             student = TwoTower(**settings)
             if begun is not None:
                 student.go_on_from(FittedRanker.load(begun.folder / "artifact"))
-            bar, methods = self.progress.named("student", seed), distil.methods()
-            if methods is not None:
-                known = told(known, methods, part.split.train, distil.top_k)
+            bar = self.progress.named("student", seed)
             student.distil(
                 part.split.train, known, part.valid, seed=seed, device=self.device, progress=bar, methods=methods
             )
@@ -335,6 +333,13 @@ class Workshop:
         result = {"chosen": model.chosen, "valid": valid}
         notes = list(getattr(model, "notes", ()))
         return result | ({"notes": notes} if notes else {}) | ({"ordered": True} if model.scorer.ordered else {})
+
+
+def load_knowledge(done: Done, methods: Methods | None, train: Interactions, top_k: int) -> Knowledge:
+    """What was extracted of this log, with what the methods want beside it."""
+    known = Knowledge.load(done.folder / "knowledge")
+    known.check(train)
+    return known if methods is None else told(known, methods, train, top_k)
 
 
 def told(known: Knowledge, methods: Methods, train: Interactions, top_k: int) -> Knowledge:
