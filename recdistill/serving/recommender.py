@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from recdistill import artifact
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ConfigError, DataError
-from recdistill.retrieval.exact import check_k, top_k
+from recdistill.retrieval.exact import check_k
 from recdistill.retrieval.kinds import FLAT
 from recdistill.retrieval.scores import Products, scores_of
-from recdistill.retrieval.selection import best_of_pairs, fixed_order
 from recdistill.retrieval.single import Single
 from recdistill.retrieval.subset import Subset
 from recdistill.serving.additions import with_vectors
 from recdistill.serving.answers import ItemFilter, Output, Recommendation, check_output, table
 from recdistill.serving.base import Scorer
 from recdistill.serving.explain import Explanation, Share, explain
+from recdistill.serving.finder import Finder, Retriever
 from recdistill.serving.histories import Histories
+from recdistill.serving.lookup import Lookup, Unknown, check_unknown, filled, listed
 from recdistill.serving.similar import most_like
 
 if TYPE_CHECKING:
@@ -33,25 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation", "ItemFilter", "Recommendation", "Recommender", "Share"]
 
-Unknown = Literal["raise", "skip", "popular"]
-UNKNOWN = ("raise", "skip", "popular")
 PLAIN = (list, tuple)
-SHOWN = 10
-"""Items that an error names."""
-
-
-class Retriever(Protocol):
-    """An index of the item vectors, in the order of the items."""
-
-    kind: str
-
-    def __len__(self) -> int:
-        """How many items may come."""
-
-    def search(
-        self, queries: np.ndarray, k: int, *, exclude: Histories | None = None, only: Subset | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Item rows int64 and scores float32 (batch, k) of queries (batch, dimension); -1 where there are no more."""
 
 
 class Recommender:
@@ -71,7 +52,8 @@ class Recommender:
         if retriever is not None and retriever.kind == FLAT and len(retriever) == len(items):
             retriever = None  # it would look at the whole catalogue, too
         self.scorer, self.items, self.users, self._titles, self.retriever = scorer, items, users, titles, retriever
-        self._origin = origin
+        self._origin, self._ordered = origin, scorer.ordered
+        self._lookup, self._finder = Lookup(items, users, titles, ordered=self._ordered), Finder(scorer, retriever)
 
     @classmethod
     def load(cls, folder: str | Path, *, dim: int | None = None, verify: bool = True) -> Recommender:
@@ -118,7 +100,7 @@ class Recommender:
         Unknown ids are left out, or refused with `unknown="raise"`. Whoever gives neither a history nor a user is
         answered with what is popular; so is one of whom nothing is known, unless `unknown="skip"`: then nothing comes.
         """
-        _check_unknown(unknown)
+        check_unknown(unknown)
         if weights is None:
             answer = self._quickly(history, user, k, exclude, only, with_scores)
             if answer is not None:
@@ -166,17 +148,18 @@ class Recommender:
         `output="arrow"` or `"pandas"` gives one table: `history` (which one of the batch), `user_id` where users were
         given, `item_id`, `score`, `rank` from 1, and `title` where there are titles.
         """
-        _check_unknown(unknown)
+        check_unknown(unknown)
         check_output(output, with_scores)
-        lists = [_listed(one, "history") for one in histories]
+        lists = [listed(one, "history") for one in histories]
         for name, given in (("users", users), ("exclude", exclude), ("weights", weights)):
             if given is not None and len(given) != len(lists):
                 raise DataError(f"{name}: {len(given)} lists for {len(lists)} histories; give one for each.")
-        seen = self._bags(lists, "history", unknown)
-        bags = seen if weights is None else self._weighted(lists, weights)
-        if exclude is not None and any(map(_filled, exclude)):
-            seen = _union(seen, self._bags([_listed(one, "exclude") for one in exclude], "exclude", unknown))
-        user_rows = self._user_rows(users, unknown)
+        lookup = self._lookup
+        seen = lookup.bags(lists, "history", unknown)
+        bags = seen if weights is None else lookup.weighted(lists, weights)
+        if exclude is not None and any(map(filled, exclude)):
+            seen = _union(seen, lookup.bags([listed(one, "exclude") for one in exclude], "exclude", unknown))
+        user_rows = lookup.user_rows(users, unknown)
         rows, scores = self.recommend_rows(bags, k, user_rows=user_rows, exclude=seen, only=self._subset(only, unknown))
         if unknown == "skip":
             gave = np.array([bool(one) for one in lists], bool)
@@ -199,18 +182,7 @@ class Recommender:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The same by rows of `items` and `users`: item rows int64 and scores float32 (batch, k), -1 and -inf where no
         more are left. Nothing is left out but `exclude`."""
-        if self.retriever is None or not self.scorer.vectors:
-            return top_k(self.scorer, histories, user_rows, k, exclude, only=only)
-        strangers = self.scorer.unknown(histories, user_rows)
-        if not strangers.any():
-            return self._retrieved(histories, k, user_rows, exclude, only)
-        rows, scores = np.full((len(histories), k), -1, np.int64), np.full((len(histories), k), -np.inf, np.float32)
-        for some, way in ((np.flatnonzero(strangers), self._looked_for), (np.flatnonzero(~strangers), self._retrieved)):
-            if len(some):
-                own = None if user_rows is None else user_rows[some]
-                seen = None if exclude is None else exclude.take(some)
-                rows[some], scores[some] = way(histories.take(some), k, own, seen, only)
-        return rows, scores
+        return self._finder.best(histories, user_rows, k, exclude, only)
 
     def recommend_rows_of_one(self, rows: np.ndarray, k: int = 10, *, user_row: int = -1) -> np.ndarray:
         """Item rows int64, best first, for one history of rows, sorted and distinct, or, where `scorer.ordered`, the
@@ -224,8 +196,8 @@ class Recommender:
 
     def filter(self, item_ids: Iterable[Any], unknown: Unknown = "skip") -> ItemFilter:
         """The items that alone may come, to be given as `only`; unknown ids are left out, or refused with "raise"."""
-        given = _listed(item_ids, "filter")
-        rows = self._known_rows(given, "filter", unknown)
+        given = listed(item_ids, "filter")
+        rows = self._lookup.known_rows(given, "filter", unknown)
         return ItemFilter(np.unique(rows[rows >= 0]), self.items)
 
     def similar(
@@ -239,9 +211,9 @@ class Recommender:
     ) -> list[Any]:
         """Ids of the items most like an item (or title), best first; scores are cosines of their vectors, or what an
         item-to-item model says. Raises DataError for an item that is not known."""
-        row = self._row(item, "item")
+        row = self._lookup.row(item, "item")
         check_k(k, len(self.items))
-        hidden = self._known_rows(_listed(exclude, "exclude"), "exclude", "skip")
+        hidden = self._lookup.known_rows(listed(exclude, "exclude"), "exclude", "skip")
         subset = self._subset(only, "skip")
         rows, scores = most_like(self.scorer, row, k, hidden[hidden >= 0], None if subset is None else subset.penalty)
         return self._answer(rows, scores, with_scores)
@@ -251,10 +223,10 @@ class Recommender:
     ) -> Explanation:
         """Where the item's score for this person comes from: the share of every history item, the largest first, of the
         person's own row, and of the item alone. Shares, `user` and `bias` add up to the score of `recommend`."""
-        listed = _listed(history, "history")
-        row = self._row(item, "item")
-        bags = self._bags([listed], "history", "skip") if weights is None else self._weighted([listed], [weights])
-        user_rows = self._user_rows(None if user is None else [user], "skip")
+        lookup, lists = self._lookup, [listed(history, "history")]
+        row = self._lookup.row(item, "item")
+        bags = lookup.bags(lists, "history", "skip") if weights is None else lookup.weighted(lists, [weights])
+        user_rows = lookup.user_rows(None if user is None else [user], "skip")
         parts = explain(self.scorer, bags, -1 if user_rows is None else int(user_rows[0]), row)
         ids = self.items.ids(bags.items[: len(parts.shares)]).tolist()
         shares = sorted(map(Share, ids, parts.shares.tolist()), key=lambda one: -one.share)
@@ -310,7 +282,7 @@ class Recommender:
     def unknown(self, item_ids: Iterable[Any]) -> list[Any]:
         """Those of the ids (or titles) that are not in the catalogue."""
         given = list(item_ids)
-        return [one for one, row in zip(given, self._rows(given, "item_ids"), strict=True) if row < 0]
+        return [one for one, row in zip(given, self._lookup.rows(given, "item_ids"), strict=True) if row < 0]
 
     def titles(self, item_ids: Iterable[Any]) -> list[str | None]:
         """What each item is called; None where that is not known."""
@@ -364,35 +336,11 @@ class Recommender:
         return self.scorer.queries(history, np.array([user_row]))[0]
 
     @cached_property
-    def _ordered(self) -> bool:
-        return self.scorer.ordered
-
-    @cached_property
     def _single(self) -> Single | None:
         if self.retriever is not None:
             return None
         source = scores_of(self.scorer)
         return source.single if isinstance(source, Products) else None
-
-    def _looked_for(
-        self, histories: Histories, k: int, user_rows: np.ndarray | None, exclude: Histories | None, only: Subset | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return top_k(self.scorer, histories, user_rows, k, exclude, only=only)
-
-    def _retrieved(
-        self, histories: Histories, k: int, user_rows: np.ndarray | None, exclude: Histories | None, only: Subset | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """What the index finds, with the scores and in the order of the exact search."""
-        check_k(k, len(self.items))
-        assert self.retriever is not None
-        source = scores_of(self.scorer)
-        assert isinstance(source, Products)
-        asked = source.ask(self.scorer, histories, user_rows)
-        found, _ = self.retriever.search(asked.queries, k, exclude=exclude, only=only)
-        users, places = np.nonzero(found >= 0)
-        rows = found[users, places]
-        order = fixed_order(self.scorer.n_items)
-        return best_of_pairs(users, rows, asked.exact(users, rows), len(histories), k, order)
 
     def _lists(self, rows: np.ndarray, scores: np.ndarray, with_scores: bool) -> list[list[Any]]:
         if with_scores or (rows.size and rows.min() < 0):
@@ -412,81 +360,10 @@ class Recommender:
     def _id(self, row: int) -> Any:
         return self.items.ids(np.array([row])).tolist()[0]
 
-    def _row(self, item: Any, what: str) -> int:
-        return int(self._known_rows([item], what, "raise")[0])
-
     def _subset(self, only: ItemFilter | Iterable[Any] | None, unknown: Unknown) -> Subset | None:
         if only is None:
             return None
         return (only if isinstance(only, ItemFilter) else self.filter(only, unknown)).of(self.items)
-
-    def _bags(self, lists: Sequence[list[Any]], what: str, unknown: Unknown) -> Histories:
-        rows = self._known_rows(list(chain.from_iterable(lists)), what, unknown)
-        users = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
-        kept = rows >= 0
-        if not kept.all():
-            users, rows = users[kept], rows[kept]
-        return Histories.from_pairs(users, rows, len(lists), ordered=self.scorer.ordered)
-
-    def _weighted(self, lists: Sequence[list[Any]], weights: Sequence[Iterable[float]]) -> Histories:
-        """Of items that count: those with a weight above 0."""
-        flat = []
-        for place, (ids, given) in enumerate(zip(lists, weights, strict=True)):
-            own = np.asarray(_numbers(given, place), np.float64)
-            if len(own) != len(ids):
-                raise DataError(f"weights: {len(own)} for a history of {len(ids)} items; give one for each.")
-            if not np.isfinite(own).all() or (own < 0).any():
-                raise DataError(
-                    f"weights: must be finite and 0 or more, found {own[~((own >= 0) & (own < math.inf))][0]}."
-                )
-            flat.append(own)
-        values = np.concatenate([*flat, np.zeros(0)])
-        rows = self._known_rows(list(chain.from_iterable(lists)), "history", "skip")
-        users = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
-        known = rows >= 0
-        all_of_them = Histories.from_pairs(
-            users[known], rows[known], len(lists), values[known].astype(np.float32), ordered=self.scorer.ordered
-        )
-        assert all_of_them.weights is not None
-        return all_of_them.where(all_of_them.weights > 0)
-
-    def _known_rows(self, given: list[Any], what: str, unknown: Unknown) -> np.ndarray:
-        rows = self.items.rows_of_known(given)
-        if rows is not None:
-            return rows
-        rows = self._rows(given, what)
-        if unknown == "raise" and (rows < 0).any():
-            missing = given[int(np.argmin(rows))]
-            cure = (
-                "Search by a part of its title: find, or /items?q= over HTTP."
-                if what == "item"
-                else "Leave it out, or unknown='skip'."
-            )
-            raise DataError(f"{what}: no item {missing!r} among {len(self.items):,}. {cure}")
-        return rows
-
-    def _rows(self, given: list[Any], what: str) -> np.ndarray:
-        """Rows of ids, and of exact titles where they are no ids; -1 where they are neither."""
-        rows = self.items.rows(given)
-        if self._titles is None:
-            return rows
-        for place in np.flatnonzero(rows < 0).tolist():
-            found = self._titles.rows(given[place]) if isinstance(given[place], str) else []
-            if len(found) > 1:
-                ids = ", ".join(map(repr, self.items.ids(found[:SHOWN]).tolist())) + (", …" if found[SHOWN:] else "")
-                raise DataError(f"{what}: {len(found)} items have the title {given[place]!r}: {ids}. Give one's id.")
-            if found:
-                rows[place] = found[0]
-        return rows
-
-    def _user_rows(self, users: Sequence[Any] | None, unknown: Unknown) -> np.ndarray | None:
-        if users is None:
-            return None
-        rows = np.full(len(users), -1, np.int64) if self.users is None else self.users.rows(users)
-        if unknown == "raise" and (rows < 0).any():
-            known = "this model knows people by their history alone" if self.users is None else "not a user it has seen"
-            raise DataError(f"user {users[int(np.argmin(rows))]!r}: {known}. Give a history, or unknown='skip'.")
-        return rows
 
 
 def distinct(rows: np.ndarray, n_items: int) -> np.ndarray:
@@ -501,27 +378,3 @@ def distinct(rows: np.ndarray, n_items: int) -> np.ndarray:
 def _union(first: Histories, second: Histories) -> Histories:
     users = np.concatenate([first.users, second.users])
     return Histories.from_pairs(users, np.concatenate([first.items, second.items]), len(first))
-
-
-def _check_unknown(unknown: str) -> None:
-    if unknown not in UNKNOWN:
-        raise ConfigError(f"unknown={unknown!r}: must be one of {', '.join(map(repr, UNKNOWN))}.")
-
-
-def _filled(ids: Iterable[Any]) -> bool:
-    return not isinstance(ids, Sized) or len(ids) > 0
-
-
-def _listed(ids: Iterable[Any], what: str) -> list[Any]:
-    if isinstance(ids, list):
-        return ids
-    if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
-        raise DataError(f"{what}: must be a list of item ids, found {ids!r}. Write [{ids!r}].")
-    return ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-
-
-def _numbers(given: Iterable[float], place: int) -> list[float]:
-    try:
-        return [float(one) for one in given]
-    except (TypeError, ValueError):
-        raise DataError(f"weights: of history {place} must be a list of numbers, found {given!r}.") from None
