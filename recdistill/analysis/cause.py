@@ -16,6 +16,7 @@ from recdistill.evaluation.compare import Comparison, compare
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.popularity import Popularity
 from recdistill.models.registry import MODELS
+from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_rules import LogFacts
 from recdistill.runs.evaluations import load_evaluation
 from recdistill.runs.steps import Workshop
@@ -66,7 +67,7 @@ def causes(run: FinishedRun, workshop: Workshop, *, k: int, minutes: float | Non
     """
     known = Knowledge.load(run.knowledge.folder / "knowledge")
     there, gap = _there(run, workshop, k)
-    methods = run.config.distil.methods()
+    methods = run.config.distil.methods_for(TwoTower(**run.chosen["student"].settings), known)
     train = run.selection.split.train
     base = Base.of(run.chosen["student"].settings, methods, LogFacts.of(train), known)
     trained: dict[str, Any] = {"rows": [], "notes": ["nothing was trained"], "gap": None, "base": None, "users": 0}

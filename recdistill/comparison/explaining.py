@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from recdistill.distillation.default import together
 from recdistill.models.two_tower import TwoTower
-from recdistill.models.two_tower_rules import LogFacts, candidates, leaves_out_used, plan
+from recdistill.models.two_tower_rules import LogFacts, method_candidates, plan
 from recdistill.report import figures
 
 MIDDLING = LogFacts(users=6000, items=3000, rows=800_000)
@@ -24,16 +25,15 @@ EVIDENCE = (
 def explain_default(facts: LogFacts | None = None, *, dim: int = 32) -> list[str]:
     """What `rd.distill` without a method does and why; with `facts`, what the rules come to on that log."""
     config, counted = TwoTower(dim=dim, user_id=False).config, facts or MIDDLING
-    tried, rule = candidates(config, counted), plan(config, counted, distilled=True)
+    tried, rule = method_candidates(config, together()), plan(config, counted, distilled=True)
     shares, dropouts = _values(tried, "label_share"), _values(tried, "history_dropout")
-    unused = " that a user has not used" if leaves_out_used(rule, whole=True) else ""
     return [
-        f"Taught: the teacher's belief about all items{unused} (KL, temperature {rule.temperature:g}), beside the "
-        "labels' softmax: a list of its best says less than how sure it is of each.",
+        "Taught: the order of the teacher's best 40 above drawn others (RRD) and the differences of its scores among "
+        "its best 100 (Margin-MSE), beside the labels' softmax; soft labels over all items where it gives lists alone.",
         f"Student: {dim} numbers an item; a user is the sum of the history, so that people never seen are served. It "
         "starts from the singular vectors of what the teacher says, or of the log where it gives lists alone.",
         f"Chosen on valid from {len(tried)} sets: the labels' share ({shares}), how much of a history is hidden "
-        f"({dropouts}), the learning rate; as many for the student alone. Of a good teacher, little of both.",
+        f"({dropouts}), the learning rate; as many for the student alone.",
         UNRULED if facts is None else _ruled(rule, facts),
         EVIDENCE,
     ]

@@ -18,6 +18,7 @@ from recdistill.comparison.space import (
     Axis,
     tempered,
 )
+from recdistill.distillation.default import together
 from recdistill.distillation.methods import Methods, read_methods
 from recdistill.errors import ConfigError
 from recdistill.knowledge.distill import distill
@@ -124,8 +125,8 @@ class Default(Recipe):
     def version(self) -> Any:
         return VERSIONS["student"]
 
-    def axes(self) -> tuple[Axis, ...]:
-        return (*super().axes(), tempered("temperature", 1.0))
+    def first(self, student: Mapping[str, Any], facts: LogFacts) -> dict[str, Any]:
+        return {**method_candidates(_config(student), together())[0], EPOCHS_SHARE.name: 1.0}
 
     def train(self, job: Job) -> Ranker:
         return distill(job.taught_by().known, student=job.student(), on=job.train, **job.told())

@@ -48,8 +48,10 @@ def distill(
     """Train `student` on the labels of `on` and on what the teacher says about its users; returns it fitted.
 
     `method` is an objective by name, several of them, or `{"rrd": {"weight": 1.0, "adapt": …, "shown": …, setting:
-    value}, …}`; none: soft labels over all items. `labels` names another objective of labels than the student's own, or
-    gives their share, `{"weight": 0.3}`; the rest is the methods'. `valid` chooses settings that are not given.
+    value}, …}`, or `"soft_labels"`: over all items, in one pass with the labels. None: `rrd` and `margin_mse` together
+    where the teacher tells all its scores or has vectors, else soft labels (see `distillation/default.py`). `labels`
+    names another objective of labels than the student's own, or gives their share, `{"weight": 0.3}`; the rest is the
+    methods'. `valid` chooses settings that are not given.
 
     Raises KnowledgeError where `knowledge` is of another log or lacks what a method needs, ConfigError for what a
     method does not know; both before anything is trained.
@@ -59,14 +61,18 @@ def distill(
             f"student: {type(student).__name__} cannot be distilled into; give rd.TwoTower(dim=32, user_id=False)"
         )
     knowledge.check(on)
-    if method is None:
-        if labels is not None:
-            raise ConfigError(f"labels = {labels!r} without a method: set the student's label_share instead.")
-        student.distil(on, knowledge, valid, seed=seed, device=device, progress=progress)
-        return student
+    from recdistill.distillation.default import SOFT_LABELS, default_methods
     from recdistill.distillation.methods import read_methods
 
-    methods = read_methods(method, labels)
+    if method is None or method == SOFT_LABELS:
+        if labels is not None:
+            raise ConfigError(f"labels = {labels!r} without a method: set the student's label_share instead.")
+        methods = None if method == SOFT_LABELS else default_methods(student, knowledge)
+        if methods is None:
+            student.distil(on, knowledge, valid, seed=seed, device=device, progress=progress)
+            return student
+    else:
+        methods = read_methods(method, labels)
     methods.require(knowledge)
     student.distil(on, knowledge, valid, seed=seed, device=device, progress=progress, methods=methods)
     return student

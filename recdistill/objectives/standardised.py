@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from recdistill.objectives.base import softmax_in_place
-from recdistill.objectives.row_by_row import TILE_ROWS, tiles
+from recdistill.objectives.row_by_row import tiles
 
 LEAST = 1e-12
 """Variance below which scores are all the same but for rounding."""
@@ -32,7 +32,8 @@ class StandardisedCatalogue(torch.autograd.Function):
     ) -> Tensor:
         loss, counted = users.new_zeros(()), weight.new_zeros(())
         d_users, d_items, d_bias = torch.empty_like(users), torch.zeros_like(items), torch.zeros_like(bias)
-        held = users.new_empty(min(TILE_ROWS, len(users)), len(items))  # a new one would be paged in for each tile
+        rows = max((tile.stop - tile.start for tile in tiles(len(users))), default=0)
+        held = users.new_empty(rows, len(items))  # a new one would be paged in for each tile
         for tile in tiles(len(users)):
             scores = torch.addmm(bias, users[tile], items.T, out=held[: tile.stop - tile.start])
             part = None if mask is None else mask(tile)

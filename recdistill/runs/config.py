@@ -17,6 +17,7 @@ from recdistill.settings import assign, from_mapping, read_toml
 if TYPE_CHECKING:
     from recdistill.compression.trials import Effort
     from recdistill.distillation.methods import Methods
+    from recdistill.knowledge.store import Knowledge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,8 @@ class DistilConfig:
     temperature: float | None = None
     """Divides the teacher's scores; none: 1 for a teacher trained by a softmax, else fitted to the valid rows."""
     method: dict[str, Any] | str | None = None
-    """A method by name, several with commas, or each with its settings, as `rd.distill` takes it; none: soft labels
-    over all items."""
+    """A method by name, several with commas, or each with its settings, as `rd.distill` takes it, which says what
+    none is."""
     pre_train: int | None = None
     """Epochs on labels alone that the student has before it is taught, in a step of its own; none: none."""
     fine_tune: int | None = None
@@ -47,8 +48,10 @@ class DistilConfig:
             raise ConfigError(f"distil.labels = {self.labels!r} without distil.method: set student.label_share instead")
 
     def methods(self) -> Methods | None:
-        """What the student learns by, read and checked; none for the default."""
-        if self.method is None:
+        """What the student learns by, read and checked; none for the default, and for soft labels."""
+        from recdistill.distillation.default import SOFT_LABELS
+
+        if self.method is None or self.method == SOFT_LABELS:
             return None
         from recdistill.distillation.methods import read_methods
 
@@ -62,6 +65,12 @@ class DistilConfig:
                     "not keep. In Python: Knowledge.with_trajectory, or distillation.mutual.train_together."
                 )
         return methods
+
+    def methods_for(self, student: object, knowledge: Knowledge) -> Methods | None:
+        """`methods`, the default among them; none for soft labels."""
+        from recdistill.distillation.default import default_methods
+
+        return default_methods(student, knowledge) if self.method is None else self.methods()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ VERSIONS = {
     "baseline": 3,
     "knowledge": 1,
     "pre_train": 1,
-    "student": 6,
+    "student": 7,
     "fine_tune": 1,
     "alone": 5,
     "teacher_svd": 3,
@@ -213,6 +213,7 @@ class Workshop:
             methods = distil.methods()
             known = load_knowledge(knowledge, methods, part.split.train, distil.top_k)
             student = TwoTower(**settings)
+            methods = distil.methods_for(student, known)
             if begun is not None:
                 student.go_on_from(FittedRanker.load(begun.folder / "artifact"))
             bar = self.progress.named("student", seed)

@@ -44,7 +44,7 @@ def test_an_axis_goes_from_end_to_end_on_its_scale() -> None:
 def test_the_temperature_is_searched_of_methods_that_have_one() -> None:
     names = {name: {axis.name for axis in recipe_of(name).axes()} for name in every_name()}
     assert METHOD_TAU in names["soft_kl"] and METHOD_TAU in names["soft_kl_certainty"] and METHOD_TAU in names["pckd"]
-    assert METHOD_TAU not in names["rrd"] and "temperature" in names["default"]
+    assert METHOD_TAU not in names["rrd"] and "temperature" not in names["default"]
     assert names["teacher_svd"] == set()
 
 

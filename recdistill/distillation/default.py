@@ -1,0 +1,37 @@
+"""What a student learns by where nobody says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recdistill.distillation.methods import Methods, read_methods
+from recdistill.models.two_tower import TwoTower
+from recdistill.models.two_tower_rules import SAMPLED_FROM
+
+if TYPE_CHECKING:
+    from recdistill.knowledge.store import Knowledge
+
+SOFT_LABELS = "soft_labels"
+"""In the place of a method: soft labels over all items, in one pass with the labels."""
+TOGETHER = ("rrd", "margin_mse")
+"""The order of the teacher's best items above others, and the differences of its scores. NDCG@20 on valid with half of
+the weight on labels, beside soft labels alone: ml-1m, taught by an ensemble, d = 32 .2700 (.2693; each alone .2691 and
+.2701); lastfm, two seeds, d = 32 .1630, .1622 (.1602, .1612; rrd alone .1638, .1625, margin_mse alone .1603, .1598)."""
+
+
+def together() -> Methods:
+    return read_methods(TOGETHER)
+
+
+def default_methods(student: object, knowledge: Knowledge) -> Methods | None:
+    """`together()`, or nothing, which is soft labels: where the teacher gives lists without scores of the others, where
+    a setting of soft labels is given, and for what was measured with them (codes, nested sizes, order, sampled items).
+    """
+    if type(student) is not TwoTower or not {"top_k", "scores", "all_scores"} <= knowledge.gives:
+        return None
+    config = student.config
+    of_soft_labels = config.unseen_only is not None or config.temperature != TwoTower().config.temperature
+    otherwise = config.codec or config.nested or config.order or config.negatives or config.pruned
+    if of_soft_labels or otherwise or (config.negatives is None and knowledge.n_items >= SAMPLED_FROM):
+        return None
+    return together()
