@@ -117,7 +117,7 @@ def test_every_training_is_what_its_name_says(
 
 
 def test_lists_alone_leave_nothing_else_of_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = make_run(tmp_path, split_frame(), "--set", "distil.top_k=6")
+    folder = make_run(tmp_path, split_frame(), "--set", "distil.top_k=6", "--set", "distil.method=soft_labels")
     gives = []
     train = TwoTower.distil
     monkeypatch.setattr(
@@ -200,8 +200,8 @@ def test_a_sample_of_the_users_has_its_own_student_to_compare_with(
     shutil.copytree(narrow_run, folder)
     monkeypatch.setattr(counterfactuals, "FEWEST_USERS", 40)
     monkeypatch.setattr(counterfactuals, "two_tower_seconds", lambda log, plan, **_: log.users * plan.epochs / 100)
-    found = diagnosed(folder, "--minutes", "1.2")["cause"]["trained"]
-    assert 40 <= found["users"] < 120 and len(found["rows"]) == 7
+    found = diagnosed(folder, "--minutes", "6.5")["cause"]["trained"]
+    assert 40 <= found["users"] < 120 and len(found["rows"]) == 8
     assert f"seeded {found['users']} of 120 users" in found["notes"][0]
     assert found["gap"]["difference"] > 0
     assert started(folder).count("diagnose") == 2 + len(found["rows"]), "teacher, own student and every change"

@@ -23,7 +23,7 @@ from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
 from recdistill.models.matrix_factorisation import MatrixFactorisation
 from recdistill.models.two_tower import TwoTower
-from recdistill.objectives import standardised
+from recdistill.objectives import row_by_row
 from recdistill.objectives.listwise import list_loss
 from recdistill.objectives.registry import OBJECTIVES
 from tests.distillation.conftest import EPOCHS, STEPS, Training, labels
@@ -217,8 +217,24 @@ def test_a_training_goes_on_from_its_state_in_the_middle_of_an_epoch(training: M
     assert run_to(second, 3, 7) == wanted[3:]
 
 
-def test_what_is_learned_by_default_is_as_it_was(known: Knowledge, log: tuple[Interactions, HeldOut]) -> None:
-    one = distill(known, student=TwoTower(dim=4, user_id=False, epochs=2), on=log[0], device="cpu").scorer.arrays()
+def test_by_default_the_order_of_the_best_and_the_differences_of_scores_teach(
+    known: Knowledge, log: tuple[Interactions, HeldOut]
+) -> None:
+    def arrays(method: list[str] | None, **more: Any) -> dict[str, np.ndarray]:
+        student = TwoTower(dim=4, user_id=False, epochs=2, **more)
+        return distill(known, student=student, on=log[0], device="cpu", method=method).scorer.arrays()
+
+    def equal(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> bool:
+        return all(np.array_equal(one[name], two[name]) for name in one)
+
+    assert equal(arrays(None), arrays(["rrd", "margin_mse"]))
+    soft = TwoTower(dim=4, user_id=False, epochs=2, unseen_only=True).distil(log[0], known, device="cpu")
+    assert equal(arrays(None, unseen_only=True), soft.scorer.arrays()), "a setting of soft labels asks for them"
+
+
+def test_soft_labels_are_what_a_student_learns_by_itself(known: Knowledge, log: tuple[Interactions, HeldOut]) -> None:
+    student = TwoTower(dim=4, user_id=False, epochs=2)
+    one = distill(known, student=student, on=log[0], device="cpu", method="soft_labels").scorer.arrays()
     two = TwoTower(dim=4, user_id=False, epochs=2).distil(log[0], known, device="cpu").scorer.arrays()
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
@@ -310,7 +326,7 @@ def test_standardised_soft_labels_made_tile_by_tile_are_those_of_the_objective(
     feed = run.taught._parts[0].feed
     assert isinstance(feed, StandardisedFeed)
     plain = ListFeed(feed.objective, {"candidates": Catalogue(unseen=unseen)}, feed.source, "standardised_kl")
-    monkeypatch.setattr(standardised, "TILE_ROWS", 7)
+    monkeypatch.setattr(row_by_row, "TILE_ROWS", 7)
     found = []
     for one in (feed, plain):
         batch = run.batches(run.users[0])
