@@ -66,6 +66,7 @@ TRAININGS: dict[str, Callable[[Interactions], Ranker]] = {
     "item features": lambda train: two_tower(train, item_features=True, feature_dropout=0.4),
     "distilled": distilled,
     "distilled over a sample": lambda train: distilled(train, **SAMPLED),
+    "distilled by soft labels": lambda train: distilled(train, method="soft_labels"),
     "distilled by lists": lambda train: distilled(train, method="rrd"),
     "distilled by the student's own lists": lambda train: distilled(train, method="dcd"),
     "distilled by vectors, weight adapting": lambda train: distilled(train, method={"de": {"adapt": "loss_ratio"}}),
@@ -136,15 +137,15 @@ def test_the_sums_of_a_live_teacher_are_in_the_checkpoint(
     train: Interactions, tmp_path: Path, stop_before: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recdistill.training.teacher.CACHE_BYTES", 0)
-    whole = bits(distilled(train))
+    whole = bits(distilled(train, method="soft_labels"))
     stop_before(7)
     with pytest.raises(StoppedError), Checkpoints(tmp_path, every=0):
-        distilled(train)
+        distilled(train, method="soft_labels")
     with safe_open(tmp_path / "001.safetensors", "np") as file:
         assert np.isfinite(file.get_tensor("parts/teacher/log_z")).all()
     stop_before(sys.maxsize)
     with Checkpoints(tmp_path, every=0):
-        assert bits(distilled(train)) == whole
+        assert bits(distilled(train, method="soft_labels")) == whole
 
 
 def test_candidates_that_were_finished_are_not_trained_again(
