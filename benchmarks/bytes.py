@@ -38,7 +38,8 @@ def through(log: str, out: Any, dim: int, seeds: int) -> dict[str, Any]:
     for name, more in THROUGH.items():
         rows = []
         for seed in range(seeds):
-            student = rd.distill(known, student=rd.TwoTower(dim=dim, **SETTINGS, **more), on=split.train, seed=seed)
+            fresh = rd.TwoTower(dim=dim, **SETTINGS, **more)
+            student = rd.distill(known, student=fresh, on=split.train, seed=seed, method="soft_labels")  # all alike
             parts = {"valid": split.valid, "test": split.test}
             rows.append({
                 part: evaluate_scorer(student.scorer, split, held, metrics=(METRIC,)).metrics[METRIC]
