@@ -38,6 +38,13 @@ def with_split(frame: pd.DataFrame, *, valid: bool = True) -> pd.DataFrame:
     return frame.assign(split=split)
 
 
+def with_random_test_items(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same log with other items in its test rows, for whoever must not have looked at them."""
+    other, test = frame.copy(), frame["split"] == "test"
+    other.loc[test, "item_id"] = np.random.default_rng(1).choice(frame["item_id"].unique(), test.sum())
+    return other
+
+
 @pytest.fixture(autouse=True, scope="session")
 def short_footprint() -> Iterator[None]:
     """Speed is measured for a moment only: no test looks at it."""

@@ -210,8 +210,7 @@ class Workshop:
         begun: Done | None,
     ) -> Done:  # fmt: skip
         def build(folder: Path) -> dict[str, Any]:
-            methods = distil.methods()
-            known = load_knowledge(knowledge, methods, part.split.train, distil.top_k)
+            known = load_knowledge(knowledge, distil.methods(), part.split.train, distil.top_k)
             student = TwoTower(**settings)
             methods = distil.methods_for(student, known)
             if begun is not None:

@@ -16,6 +16,7 @@ from recdistill.cli.main import main
 from recdistill.models.two_tower import TwoTower
 from recdistill.report.diagnosis_page import render
 from tests.analysis.conftest import make_run, split_frame
+from tests.conftest import with_random_test_items
 from tests.report.test_html import Page
 
 
@@ -173,10 +174,7 @@ def test_without_training_the_run_is_asked_alone(narrow_run: Path, tmp_path: Pat
 
 def test_causes_do_not_depend_on_the_test_items(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """Blindness: with random items in the test rows all that is said of causes is bit-equal."""
-    frame = split_frame()
-    test = frame["split"] == "test"
-    frame.loc[test, "item_id"] = np.random.default_rng(1).choice(frame["item_id"].unique(), test.sum())
-    found = diagnosed(make_run(tmp_path, frame, "--seeds", "2"))
+    found = diagnosed(make_run(tmp_path, with_random_test_items(split_frame()), "--seeds", "2"))
     assert found["lost"]["total"] != whole[1]["lost"]["total"], "the test parts differ"
     assert timeless(found["cause"]) == timeless(whole[1]["cause"])
 

@@ -7,13 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 import recdistill as rd
 from recdistill.cli.main import main
-from tests.conftest import TINY_SETTINGS, tiny_frame, with_split
+from tests.conftest import TINY_SETTINGS, tiny_frame, with_random_test_items, with_split
 from tests.report.test_schema import VALIDATOR
 
 BUDGET, LIMIT = "900B", 900
@@ -124,9 +122,7 @@ def test_what_is_no_run_or_no_size_is_refused(tmp_path: Path, before: Path, caps
 def test_what_is_chosen_does_not_depend_on_the_test_items(tmp_path: Path, valid: bool) -> None:
     """Blindness: with random items in the test rows everything that was tried, and the student, are equal."""
     frame = with_split(tiny_frame(), valid=valid)
-    other: pd.DataFrame = frame.copy()
-    test = other["split"] == "test"
-    other.loc[test, "item_id"] = np.random.default_rng(1).choice(frame["item_id"].unique(), test.sum())
+    other = with_random_test_items(frame)
     assert not other.equals(frame)
     found = []
     for name, log in (("true", frame), ("random", other)):

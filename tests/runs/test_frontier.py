@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from recdistill.cli.main import main
 from recdistill.report import frontier_text
 from recdistill.runs.frontier import WAYS
-from tests.conftest import tiny_frame, with_split
+from tests.conftest import tiny_frame, with_random_test_items, with_split
 from tests.runs.test_budget import Capture, noted, report_of, run
 
 BUDGETS = ("700B", "2kB")
@@ -102,9 +101,7 @@ def test_the_table_and_the_page_say_what_is_in_the_file(out: Path, told: dict[st
 def test_nothing_is_chosen_by_the_test_items(tmp_path: Path, valid: bool) -> None:
     """Blindness: with random items in the test rows what every way is, its size and its valid metric are equal."""
     frame = with_split(tiny_frame(), valid=valid)
-    other = frame.copy()
-    test = other["split"] == "test"
-    other.loc[test, "item_id"] = np.random.default_rng(1).choice(frame["item_id"].unique(), test.sum())
+    other = with_random_test_items(frame)
     found = []
     for name, log in (("true", frame), ("random", other)):
         (tmp_path / name).mkdir()

@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from recdistill.compression.times import SLACK
 from recdistill.report.findings import promise
 from recdistill.runs import limited
-from tests.conftest import tiny_frame, with_split
+from tests.conftest import tiny_frame, with_random_test_items, with_split
 from tests.report.test_schema import VALIDATOR
 from tests.runs.test_budget import Capture, compress, noted, report_of, run
 
@@ -80,9 +79,7 @@ def test_compress_wants_a_limit_and_a_time_written_like_one(before: Path, capsys
 def test_what_is_chosen_does_not_depend_on_the_test_items(tmp_path: Path, valid: bool) -> None:
     """Blindness: a run that names its times itself, with random items in the test rows."""
     frame = with_split(tiny_frame(), valid=valid)
-    other = frame.copy()
-    test = other["split"] == "test"
-    other.loc[test, "item_id"] = np.random.default_rng(1).choice(frame["item_id"].unique(), test.sum())
+    other = with_random_test_items(frame)
     found = []
     for name, log in (("true", frame), ("random", other)):
         log.to_csv(tmp_path / f"{name}.csv", index=False)

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 import recdistill as rd
 from recdistill.cli.main import main
 from recdistill.knowledge.store import Knowledge
-from tests.conftest import TINY_SETTINGS, tiny_frame, with_split
+from tests.conftest import TINY_SETTINGS, tiny_frame, with_random_test_items, with_split
 
 VOLATILE = {"created", "command", "seconds", "queries_per_second", "latency_ms"}
 SETTINGS = [word for setting in TINY_SETTINGS for word in ("--set", setting)]
@@ -135,9 +135,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
 def test_what_is_chosen_does_not_depend_on_the_test_items(tmp_path: Path, valid: bool) -> None:
     """Blindness: with random items in the test rows, settings, weights and valid metrics are bit-equal."""
     frame = with_split(tiny_frame(), valid=valid)
-    other = frame.copy()
-    test = other["split"] == "test"
-    other.loc[test, "item_id"] = np.random.default_rng(1).choice(frame["item_id"].unique(), test.sum())
+    other = with_random_test_items(frame)
     outs, reports = [], []
     for name, log in (("true", frame), ("random", other)):
         log.to_csv(tmp_path / f"{name}.csv", index=False)

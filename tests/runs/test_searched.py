@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import recdistill as rd
 from recdistill.cli.main import main
 from recdistill.report.findings import gain
 from recdistill.runs.config import RunConfig
-from tests.conftest import tiny_frame, with_split
+from tests.conftest import tiny_frame, with_random_test_items, with_split
 from tests.report.test_schema import VALIDATOR
 from tests.runs.test_budget import BUDGET, LIMIT, Capture, compress, noted, report_of, run
 
@@ -84,9 +83,7 @@ def test_a_search_that_gave_nothing_is_said_to_have() -> None:
 def test_what_is_searched_does_not_depend_on_the_test_items(tmp_path: Path, valid: bool) -> None:
     """Blindness: a run that names its search itself, with random items in the test rows."""
     frame = with_split(tiny_frame(), valid=valid)
-    other = frame.copy()
-    test = other["split"] == "test"
-    other.loc[test, "item_id"] = np.random.default_rng(1).choice(frame["item_id"].unique(), test.sum())
+    other = with_random_test_items(frame)
     found = []
     for name, log in (("true", frame), ("random", other)):
         log.to_csv(tmp_path / f"{name}.csv", index=False)
