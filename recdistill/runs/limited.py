@@ -14,6 +14,7 @@ from recdistill.compression.times import fast_shapes, time_in_seconds
 from recdistill.compression.trials import Effort, Trials, Tried
 from recdistill.evaluation.footprint import latency
 from recdistill.models.fitted import FittedRanker
+from recdistill.models.two_tower import TwoTower
 from recdistill.runs.steps import VERSIONS, Part, Workshop, load_knowledge
 from recdistill.search.budget import Budget
 from recdistill.settings import to_mapping
@@ -143,8 +144,8 @@ def trials_of(
     distil = config.distil
     train, known, methods, name = part.split.train, None, None, f"alone {limit}"
     if knowledge is not None:
-        methods, name = distil.methods(), f"student {limit}"
-        known = load_knowledge(knowledge, methods, train, distil.top_k)
+        known = load_knowledge(knowledge, distil.methods(), train, distil.top_k)
+        methods, name = distil.methods_for(TwoTower(**{**settings, "user_id": False}), known), f"student {limit}"
     return Trials(
         train, part.valid, known, settings, methods, effort=config.search.effort(), served=part.final,
         device=workshop.device, progress=workshop.progress.named(name),

@@ -48,7 +48,7 @@ VERSIONS = {
     "alone": 5,
     "teacher_svd": 3,
     "compress": 2,
-    "budget": 1,
+    "budget": 2,
     "shapes": 1,
     "searched": 1,
     "rival": 2,
