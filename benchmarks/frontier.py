@@ -26,7 +26,8 @@ KEPT = (
     "budget", "limit", "way", "what", "possible", "bytes", "parameters", "dimension", "valid", "latency_ms",
     "multiply_adds", "bytes_moved", "microjoules",
 )  # fmt: skip
-ENSEMBLE = ("teacher.kind=ensemble", "teacher.members=two_tower,ease")
+MEASURED = ("points", "comparisons", "verdicts", "seconds", "teacher", "two_tower")
+ENSEMBLE = ("teacher.kind=ensemble", "teacher.members=two_tower,ease", "baselines=two_tower,popularity")
 QUICK = ("search.trials=1", "baselines=popularity", "compress=int8")
 """The run's own float student is not what is measured here."""
 CHEAP = ("search.codecs=int8,int4,int2", "search.finalists=1", "search.candidates=1")
@@ -98,7 +99,7 @@ def _size(budget: str) -> int:
 def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """The result of earlier calls that asked for the same; else an empty one."""
     if path.is_file() and (old := json.loads(path.read_text())).get("asked") == asked:
-        return {name: old[name] for name in ("points", "comparisons", "verdicts", "seconds", "teacher") if name in old}
+        return {name: value for name, value in old.items() if name in MEASURED}
     return {}
 
 
@@ -125,6 +126,9 @@ def measure(log: str, options: argparse.Namespace) -> None:
         result = merged(result, told, budget)
         seconds.setdefault(budget, done["seconds"])
         head = {"log": name, "asked": asked, "data": told["data"], "seconds": seconds, "teacher": told["teacher"]}
+        models = json.loads((out / "report.json").read_text())["models"]
+        if "two_tower" in models:  # the best single teacher beside an ensemble
+            head["two_tower"] = {one: models["two_tower"][one] for one in ("bytes", "metrics", "metrics_by_seed")}
         result |= head
         write(path.stem, {**head, **{key: result[key] for key in ("verdicts", "points", "comparisons")}})
         print(done["output"], flush=True)
