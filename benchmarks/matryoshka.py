@@ -2,7 +2,7 @@
 
     python benchmarks/matryoshka.py [--log ml-1m-lcfn] [--dim 64] [--nested 16 32] [--seeds 3] [--trials N]
 
-A two-tower's whole scores teach all of them; each chooses its settings on valid, the nested one by its whole vectors.
+A two-tower teaches all of them by the default; each chooses its settings on valid, the nested one by its whole vectors.
 Every seed is written as it is done. `of_alone` is NDCG@20 on test, a prefix's over the student's of that size.
 """
 
@@ -46,7 +46,8 @@ def one_seed(
 
 def student(knowledge: rd.Knowledge, split: rd.Split, seed: int, **settings: Any) -> tuple[rd.TwoTower, float]:
     start = time.perf_counter()
-    model = rd.TwoTower(user_id=False, **settings).distil(split.train, knowledge, split.valid, seed=seed)
+    fresh = rd.TwoTower(user_id=False, **settings)
+    model = rd.distill(knowledge, student=fresh, on=split.train, valid=split.valid, seed=seed)
     return model, round(time.perf_counter() - start, 1)
 
 

@@ -25,13 +25,13 @@ def together() -> Methods:
 
 def default_methods(student: object, knowledge: Knowledge) -> Methods | None:
     """`together()`, or nothing, which is soft labels: where the teacher gives lists without scores of the others, where
-    a setting of soft labels is given, and for what was measured with them (nested sizes, order, sampled items).
+    a setting of soft labels is given, and for what was measured with them (order, sampled items).
     """
     if type(student) is not TwoTower or not {"top_k", "scores", "all_scores"} <= knowledge.gives:
         return None
     config = student.config
     of_soft_labels = config.unseen_only is not None or config.temperature != TwoTower().config.temperature
-    otherwise = config.nested or config.order or config.negatives
+    otherwise = config.order or config.negatives
     if of_soft_labels or otherwise or (config.negatives is None and knowledge.n_items >= SAMPLED_FROM):
         return None
     return together()

@@ -103,14 +103,15 @@ class Taught(nn.Module):
         adapt = None if method.adapt is None else ADAPTIVE[method.adapt]()
         return _Part(method, objectives, feed_of(method, objectives, self.source), adapt)
 
-    def loss(self, batch: Batch, vectors: Vectors) -> Tensor:
-        """Of one step, in which the student made `vectors` of the batch; steps are counted, and epochs begun, here."""
+    def loss(self, batch: Batch, *made: Vectors) -> Tensor:
+        """Of one step, the mean over what the student made of the batch; steps are counted, and epochs begun, here."""
         step = int(self.steps)
         epoch = step // self.steps_an_epoch
         if epoch != self._epoch:
             self._begin(epoch, due=step % self.steps_an_epoch == 0)
         self.steps += 1
-        return self.of(batch, vectors, step)
+        first, *others = (self.of(batch, vectors, step) for vectors in made)
+        return sum(others, first) / len(made) if others else first
 
     def of(self, batch: Batch, vectors: Vectors, step: int) -> Tensor:
         """label_share · labels + (1 - label_share) · Σ weight · method."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from recdistill.errors import ConfigError
 from recdistill.models.base import Ranker, check_log, valid_ndcg
-from recdistill.models.two_tower_rules import LogFacts, TwoTowerPlan, candidates, method_candidates, plan
+from recdistill.models.two_tower_rules import NESTED_NEEDS, LogFacts, TwoTowerPlan, candidates, method_candidates, plan
 from recdistill.registry import nearest
 
 if TYPE_CHECKING:
@@ -233,10 +233,12 @@ class TwoTower(Ranker):
                 f"{train.n_users} and {train.n_items}. Extract it from this training log."
             )
         if methods is not None and self.config.nested is not None:
-            raise ConfigError(
-                f"two_tower: nested = {list(self.config.nested)} with a method of its own: the sizes learn from soft "
-                "labels over all items alone. Leave one of them out."
-            )
+            beyond = frozenset().union(*(method.needs() for method in methods.taught)) - NESTED_NEEDS
+            if beyond:
+                raise ConfigError(
+                    f"two_tower: nested = {list(self.config.nested)} with a method that needs the teacher's "
+                    f"{', '.join(sorted(beyond))}, and so vectors of one width. Leave one of them out."
+                )
         self.chosen = {}
         told = {"seed": seed, "device": device, "progress": progress, "methods": methods}
         self._keep(self._choose(train, knowledge, valid, **told), train, seed)  # type: ignore[arg-type]

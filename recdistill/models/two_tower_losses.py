@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recdistill.distillation.student import Vectors
 from recdistill.models.two_tower_features import OwnRowDropout
-from recdistill.models.two_tower_nested import NestedLoss
+from recdistill.models.two_tower_nested import NestedLoss, prefix
 from recdistill.models.two_tower_rules import TwoTowerPlan, leaves_out_used
 from recdistill.objectives.catalogue import CatalogueConfig, CatalogueLoss
 from recdistill.objectives.teacher_tile import TeacherSource
@@ -76,15 +76,19 @@ class StepLoss(ABC):
         return {"own_rows": self.own_rows, "teacher": source if isinstance(source, Resumable) else None}
 
     def over_items(self, label_share: float) -> CatalogueLoss | NestedLoss:
-        """Labels and soft labels over the items that a batch is scored against; of nested models, of every size."""
+        """`of_one_size`; of nested models, of every size."""
+        loss, plan = self.of_one_size(label_share), self.plan
+        return NestedLoss(loss, plan.nested, tau=plan.tau) if plan.nested else loss
+
+    def of_one_size(self, label_share: float) -> CatalogueLoss:
+        """Labels and soft labels over the items that a batch is scored against."""
         plan = self.plan
         config = CatalogueConfig(
             label_share=label_share, temperature=plan.temperature, value=False,
             precision=product_precision(self.towers.bias.device, plan.dim),
             unseen_only=self.soft is not None and self.soft.unseen_only,
         )  # fmt: skip
-        loss = CatalogueLoss(config)
-        return NestedLoss(loss, plan.nested, tau=plan.tau) if plan.nested else loss
+        return CatalogueLoss(config)
 
     def kept_rows(self) -> Tensor | None:
         """float32 (n_items, 1) drawn anew; None: all."""
@@ -135,16 +139,19 @@ class MomentLoss(StepLoss):
 
 
 class MethodsLoss(StepLoss):
-    """Labels, and methods of distillation beside them."""
+    """Labels, and methods of distillation beside them; of nested models the mean over every size."""
 
     def __init__(self, plan: TwoTowerPlan, towers: Towers, taught_by: Callable[[Labels], Taught], **more: Any) -> None:
         """`taught_by` is given the labels' loss."""
         super().__init__(plan, towers, **more)
-        self._label_loss = self.over_items(plan.label_share)
+        self._label_loss = self.of_one_size(plan.label_share)
         self.taught = taught_by(self._labels)
 
     def __call__(self, batch: Batch) -> Tensor:
-        return self.taught.loss(batch, Vectors(*self.towers(batch, self.kept_rows())))
+        made = Vectors(*self.towers(batch, self.kept_rows()))
+        sizes, tau = self.plan.nested, self.plan.tau
+        narrow = [Vectors(*prefix(made.users, made.items, size, tau), made.bias) for size in sizes]
+        return self.taught.loss(batch, made, *narrow)
 
     @property
     def model(self) -> nn.Module:

@@ -11,6 +11,11 @@ from recdistill.objectives.catalogue import CatalogueLoss
 from recdistill.objectives.positives import Positives
 
 
+def prefix(users: Tensor, items: Tensor, size: int, tau: float) -> tuple[Tensor, Tensor]:
+    """The first `size` numbers of `users` (batch, d) and `items` (n, d), of length 1 / tau and 1 again."""
+    return normalize(users[:, :size], dim=1) / tau, normalize(items[:, :size], dim=1)
+
+
 class NestedLoss(nn.Module):
     """Mean of a loss over the whole vectors and their first d' numbers (Matryoshka; Kusupati et al., 2022).
 
@@ -25,7 +30,5 @@ class NestedLoss(nn.Module):
         """`users` (batch, d) of length 1 / tau, `items` (n, d) of length 1; the rest goes to the loss as it is."""
         total: Tensor = self.loss(users, items, bias, positives, **more)
         for size in self.sizes:
-            narrow_users = normalize(users[:, :size], dim=1) / self.tau
-            narrow_items = normalize(items[:, :size], dim=1)
-            total = total + self.loss(narrow_users, narrow_items, bias, positives, **more)
+            total = total + self.loss(*prefix(users, items, size, self.tau), bias, positives, **more)
         return total / (1 + len(self.sizes))

@@ -191,6 +191,10 @@ METHOD_CANDIDATES: tuple[dict[str, float], ...] = (
 """The same for a student that is taught by methods, which count what is not the labels'; half without a valid part."""
 
 
+NESTED_NEEDS = frozenset({"top_k", "scores", "all_scores"})
+"""What a method may need for a student of several sizes to learn by it: others look at vectors of one width."""
+
+
 def method_candidates(config: TwoTowerConfig, methods: Methods) -> list[dict[str, Any]]:
     """Settings to choose between on valid; a share of labels that is given is not chosen."""
     fixed = {} if methods.label_share is None else {"label_share": methods.label_share}
