@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
 
 Cause = Literal["capacity", "knowledge", "optimisation", "quantisation", "chance"]
-METHODS_COST = 3.0
-"""A training by methods takes up to five times that by soft labels (docs/methods.md); most take less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +76,8 @@ class Base:
         users = max(1, round(teaching.people * self.facts.users))
         facts = replace(self.facts, users=users, rows=max(1, round(teaching.people * self.facts.rows)))
         plan = resolve(TwoTower(**teaching.settings).config, facts, distilled=True)
-        times = 1.0 if teaching.methods is None else METHODS_COST
-        return times * two_tower_seconds(facts, plan, teacher_dim=self.teacher_dim)
+        by_lists = teaching.methods is not None
+        return two_tower_seconds(facts, plan, teacher_dim=0 if by_lists else self.teacher_dim, by_lists=by_lists)
 
 
 Change = Callable[[Base], tuple[Teaching, str] | None]

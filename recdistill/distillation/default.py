@@ -10,6 +10,7 @@ from recdistill.models.two_tower_rules import SAMPLED_FROM
 
 if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
+    from recdistill.models.two_tower import TwoTowerConfig
 
 SOFT_LABELS = "soft_labels"
 """In the place of a method: soft labels over all items, in one pass with the labels."""
@@ -24,14 +25,16 @@ def together() -> Methods:
 
 
 def default_methods(student: object, knowledge: Knowledge) -> Methods | None:
-    """`together()`, or nothing, which is soft labels: where the teacher gives lists without scores of the others, where
-    a setting of soft labels is given, and for what was measured with them (order, sampled items).
+    """`together()`, or nothing, which is soft labels: where the teacher gives lists without scores of the others, and
+    for what `learns_together` leaves out.
     """
     if type(student) is not TwoTower or not {"top_k", "scores", "all_scores"} <= knowledge.gives:
         return None
-    config = student.config
+    return together() if learns_together(student.config, knowledge.n_items) else None
+
+
+def learns_together(config: TwoTowerConfig, n_items: int) -> bool:
+    """Not where a setting of soft labels is given, and what was measured with them: order, and sampled items."""
     of_soft_labels = config.unseen_only is not None or config.temperature != TwoTower().config.temperature
-    otherwise = config.order or config.negatives
-    if of_soft_labels or otherwise or (config.negatives is None and knowledge.n_items >= SAMPLED_FROM):
-        return None
-    return together()
+    sampled = config.negatives or (config.negatives is None and n_items >= SAMPLED_FROM)
+    return not (of_soft_labels or config.order or sampled)
