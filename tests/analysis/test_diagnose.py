@@ -198,7 +198,7 @@ def test_a_sample_of_the_users_has_its_own_student_to_compare_with(
     shutil.copytree(narrow_run, folder)
     monkeypatch.setattr(counterfactuals, "FEWEST_USERS", 40)
     monkeypatch.setattr(counterfactuals, "two_tower_seconds", lambda log, plan, **_: log.users * plan.epochs / 100)
-    found = diagnosed(folder, "--minutes", "6.5")["cause"]["trained"]
+    found = diagnosed(folder, "--minutes", "2.2")["cause"]["trained"]
     assert 40 <= found["users"] < 120 and len(found["rows"]) == 8
     assert f"seeded {found['users']} of 120 users" in found["notes"][0]
     assert found["gap"]["difference"] > 0
