@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
 
 
+WITHOUT = (None, "soft_labels")
+"""In the place of a method: the default, and soft labels over all items (`distillation.default.SOFT_LABELS`)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistilConfig:
     top_k: int = 200
@@ -44,14 +48,13 @@ class DistilConfig:
                 raise ConfigError(f"distil.{name} = {epochs}: give at least one epoch, or leave it out")
         if self.temperature is not None and not self.temperature > 0:
             raise ConfigError(f"distil.temperature = {self.temperature}: give a number above 0")
-        if self.labels is not None and self.method is None:
-            raise ConfigError(f"distil.labels = {self.labels!r} without distil.method: set student.label_share instead")
+        if self.labels is not None and self.method in WITHOUT:
+            without = "without distil.method" if self.method is None else f"with distil.method = {self.method!r}"
+            raise ConfigError(f"distil.labels = {self.labels!r} {without}: set student.label_share instead")
 
     def methods(self) -> Methods | None:
         """What the student learns by, read and checked; none for the default, and for soft labels."""
-        from recdistill.distillation.default import SOFT_LABELS
-
-        if self.method is None or self.method == SOFT_LABELS:
+        if self.method in WITHOUT:
             return None
         from recdistill.distillation.methods import read_methods
 

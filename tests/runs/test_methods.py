@@ -45,6 +45,13 @@ def test_a_table_of_methods_in_the_config_file_is_the_same_as_their_names(tiny_s
     assert all((found[name] == want[name]).all() for name in want)
 
 
+def test_labels_beside_soft_labels_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path / "not-there.csv", tmp_path / "out", "distil.method=soft_labels", "distil.labels=bpr") == 2
+    assert (
+        "distil.labels = 'bpr' with distil.method = 'soft_labels': set student.label_share" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
