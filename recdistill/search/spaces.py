@@ -76,6 +76,8 @@ def two_tower(config: TwoTowerConfig, train: Interactions) -> Searched:
         "user_weight": Real(default=rule.user_weight, low=0.0, high=1.0),
         "table": OneOf(default="tied" if rule.tied else "full", values=("tied", "full")),
     }
+    if config.order:  # each person counts by one drawn moment
+        del parameters["user_weight"]
     starts: list[dict[str, Any]] = tried[1:]
     if train.times is not None and config.order is None:
         parameters["order"] = OneOf(default=rule.order, values=(False, True))

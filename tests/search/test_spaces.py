@@ -92,3 +92,8 @@ def test_where_nothing_can_be_searched_it_is_said(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         space_of(kind, given, tiny_split.train)
+
+
+def test_what_has_no_effect_where_order_counts_is_not_searched(tiny_split: Split) -> None:
+    assert "user_weight" in space_of("two_tower", {"order": False}, tiny_split.train).parameters
+    assert "user_weight" not in space_of("two_tower", {"order": True}, tiny_split.train).parameters
