@@ -24,6 +24,7 @@ from typing import Any
 from common import WORK, log_path, write
 
 import recdistill as rd
+from recdistill.compression import trials
 from recdistill.compression.convert import converted
 from recdistill.compression.rivals import pruned
 from recdistill.compression.sizes import size_in_bytes, student_bytes, widest
@@ -36,8 +37,8 @@ METRIC = "ndcg@20"
 SHARE, SHORT = 0.5, 0.5
 """Of the table that is pruned; of the epochs of a candidate."""
 Settings = dict[str, Any]
-TAUGHT: tuple[Settings, ...] = ({"label_share": 0.3}, {"label_share": 0.5}, {"label_share": 0.1})
-ALONE: tuple[Settings, ...] = ({"history_dropout": 0.2}, {"history_dropout": 0.0}, {"history_dropout": 0.5})
+TAUGHT: tuple[Settings, ...] = tuple(dict(one) for one in trials.DISTILLED[:3])
+ALONE: tuple[Settings, ...] = tuple(dict(one) for one in trials.ALONE[:3])
 FORMS: dict[tuple[str, str], tuple[Settings, ...]] = {
     ("floats", "whole"): ({"codec": "fp16"},),
     ("floats", "pruned"): ({"codec": "fp16", "pruned_by": "values"}, {"codec": "fp16", "pruned_by": "dimensions"}),
@@ -78,11 +79,10 @@ class Bench:
         return rd.Knowledge.load(self.folder / "knowledge")
 
     def student(self, taught: str, seed: int, settings: Settings) -> rd.TwoTower:
-        given = {"user_id": False, "table": "tied", "learning_rate": 1e-2, "history_dropout": 0.0, **settings}
-        model = rd.TwoTower(**given)
+        model = rd.TwoTower(**{"user_id": False, "table": "tied", **settings})
         if taught == "alone":
             return model.fit(self.split.train, seed=seed)
-        return model.distil(self.split.train, self.knowledge, seed=seed)
+        return rd.distill(self.knowledge, student=model, on=self.split.train, seed=seed)
 
     def measured(self, scorer: Scorer) -> dict[str, Any]:
         found: dict[str, Any] = {"bytes": scorer.nbytes}

@@ -21,11 +21,11 @@ from common import WORK, log_path, write
 
 import recdistill as rd
 from recdistill.compression.sizes import size_in_bytes
+from recdistill.compression.trials import DISTILLED
 from recdistill.data import splits
 
 PHASES: tuple[dict[str, Any], ...] = ({}, {"codec": "int8"}, {"codec": "int4"}, {"codec": "int2"})
-SETTINGS: dict[str, Any] = {"user_id": False, "table": "tied", "label_share": 0.3, "history_dropout": 0.0,
-                            "learning_rate": 1e-2}  # fmt: skip
+SETTINGS: dict[str, Any] = {"user_id": False, "table": "tied", **DISTILLED[0]}
 MIDDLE = {"dim": 128, "epochs_share": 1 / 3}
 REST = {"epochs_share": 2 / 3}
 
@@ -41,16 +41,17 @@ def through_bits(bench: Bench, seed: int, shape: dict[str, Any]) -> list[dict[st
         student = rd.TwoTower(**SETTINGS, **phase, dim=shape["dim"], epochs_share=1 / len(PHASES))
         if before is not None:
             student.go_on_from(before)
-        before = student.distil(bench.split.train, bench.knowledge, seed=seed)
+        before = rd.distill(bench.knowledge, student=student, on=bench.split.train, seed=seed)
         found.append(bench.measured(before.scorer))
     return found
 
 
 def through_a_middle(bench: Bench, seed: int, shape: dict[str, Any]) -> list[dict[str, Any]]:
     """The middle student, and the small one that it taught."""
-    middle = rd.TwoTower(**SETTINGS, **MIDDLE).distil(bench.split.train, bench.knowledge, seed=seed)
-    known = rd.Knowledge.extract(middle, bench.split.train)
-    small = rd.TwoTower(**SETTINGS, **shape, **REST).distil(bench.split.train, known, seed=seed)
+    train = bench.split.train
+    middle = rd.distill(bench.knowledge, student=rd.TwoTower(**SETTINGS, **MIDDLE), on=train, seed=seed)
+    known = rd.Knowledge.extract(middle, train)
+    small = rd.distill(known, student=rd.TwoTower(**SETTINGS, **shape, **REST), on=train, seed=seed)
     return [bench.measured(one.scorer) for one in (middle, small)]
 
 
