@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from recdistill.data.given import check_train, check_valid
 from recdistill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +60,19 @@ def distill(
     if not hasattr(student, "distil"):
         raise ConfigError(
             f"student: {type(student).__name__} cannot be distilled into; give rd.TwoTower(dim=32, user_id=False)"
+        )
+    from recdistill.knowledge.store import Knowledge
+
+    if not isinstance(knowledge, Knowledge):
+        raise ConfigError(
+            f"knowledge: found a {type(knowledge).__name__}; ask a teacher for it: rd.Knowledge.extract(teacher, "
+            "split.train)"
+        )
+    check_train(on, "on")
+    check_valid(valid, "distill")
+    if labels is not None and not isinstance(labels, str | Mapping):
+        raise ConfigError(
+            f'labels = {labels!r}: give an objective of labels by name, or their share, {{"weight": 0.3}}'
         )
     knowledge.check(on)
     from recdistill.distillation.default import SOFT_LABELS, default_methods

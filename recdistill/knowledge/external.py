@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recdistill.data.given import check_train
 from recdistill.errors import DataError, KnowledgeError
 from recdistill.files import fingerprint
 from recdistill.knowledge.extract import is_own
@@ -30,6 +31,7 @@ def from_table(
     does not name get an empty list, and learn from their labels alone. Raises DataError where the table cannot be
     read, KnowledgeError where it shares no user and item with the log.
     """
+    check_train(train, "knowledge")
     if not temperature > 0:
         raise KnowledgeError(f"temperature {temperature} for a table of scores: give a number above 0")
     frame = _frame(table)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from recdistill.data.given import check_train
 from recdistill.data.interactions import HeldOut
 from recdistill.data.vocab import Vocab
 from recdistill.errors import KnowledgeError
@@ -55,6 +56,7 @@ def from_vectors(
     list. All of these are counted in `Knowledge.teacher`. `temperature` divides the scores so that their softmax is a
     belief; None: fitted to `valid` where it is given, else 1. Raises KnowledgeError, of one line.
     """
+    check_train(train, "knowledge")
     if temperature is not None and not 0 < temperature < np.inf:
         raise KnowledgeError(f"temperature {temperature} for a teacher's vectors: give a number above 0, or none")
     if top_k < 1:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recdistill.data.given import check_train
 from recdistill.data.known import known_histories
 from recdistill.errors import KnowledgeError
 from recdistill.knowledge.store import Knowledge
@@ -41,6 +42,7 @@ def extract(
     `temperature` divides the scores so that their softmax is a belief. None: 1 for teachers trained by a softmax, else
     fitted to the likelihood of the users' `valid` items, or 1 where there are none.
     """
+    check_train(train, "knowledge")
     scorer = teacher.scorer
     if scorer.n_items != train.n_items:
         raise KnowledgeError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from recdistill.data.given import check_train, check_valid
 from recdistill.data.vocab import Vocab
 from recdistill.errors import ConfigError
 from recdistill.settings import from_mapping, to_mapping
@@ -91,7 +92,7 @@ class Ranker(ABC):
         progress: Progress | None = None,
     ) -> Self:
         """Learn from `train`; `valid` only chooses settings that are None, it is never fitted on."""
-        check_log(train, self.kind)
+        check_log(train, self.kind, valid)
         self.chosen = {}
         self._keep(self._fit(train, valid, seed=seed, device=device, progress=progress), train, seed)
         return self
@@ -224,7 +225,9 @@ def known_beside(train: Interactions) -> KnownBeside:
     return KnownBeside(None if titles is None else Titles.of(titles), told or None)
 
 
-def check_log(train: Interactions, kind: str) -> None:
+def check_log(train: Interactions, kind: str, valid: HeldOut | None = None) -> None:
+    check_train(train, kind)
+    check_valid(valid, kind)
     if not train.n_rows:
         raise ConfigError(f"{kind}: the training log is empty; found 0 rows. Fit on a log with interactions.")
 

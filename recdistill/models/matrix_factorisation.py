@@ -89,7 +89,7 @@ class MatrixFactorisation(Ranker):
         from recdistill.distillation.methods import read_methods
         from recdistill.models.embedding_distillation import distil_embeddings
 
-        check_log(train, self.kind)
+        check_log(train, self.kind, valid)
         self.chosen = {}
         told, rule = methods or read_methods("soft_kl"), plan(self.config, train)
         scorer = distil_embeddings(

@@ -12,7 +12,7 @@ from recdistill.tables.codecs import CodedTable
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import Interactions
-    from recdistill.serving.base import Scorer
+    from recdistill.models.own_scorer import OwnScorer
 
 POWERS = (0.0, 0.5, 1.0)
 """Of the history's length, by which a bag is divided: a sum, a root, a mean."""
@@ -22,7 +22,7 @@ SAME = 1e-4
 """Of the longest vector."""
 
 
-def as_bag(live: Scorer, train: Interactions, popularity: np.ndarray) -> BagScorer | None:
+def as_bag(live: OwnScorer, train: Interactions, popularity: np.ndarray) -> BagScorer | None:
     """u = Σ_history H_i / n^power, or brought to one length; None where the model is something else.
 
     H are its answers to histories of one item; where it brings them to one length, their own follow from pairs.
@@ -51,7 +51,7 @@ def as_bag(live: Scorer, train: Interactions, popularity: np.ndarray) -> BagScor
     return None if _differ(bag.user_vectors(histories) * length, want, want) else bag
 
 
-def _lengths(live: Scorer, train: Interactions, alone: np.ndarray) -> np.ndarray:
+def _lengths(live: OwnScorer, train: Interactions, alone: np.ndarray) -> np.ndarray:
     """(n_items,) length of every row in that of a reference, of a model that brings its bags to one length; `alone` are
     directions.
 
@@ -69,7 +69,7 @@ def _lengths(live: Scorer, train: Interactions, alone: np.ndarray) -> np.ndarray
     return found
 
 
-def _against(live: Scorer, alone: np.ndarray, reference: int) -> np.ndarray:
+def _against(live: OwnScorer, alone: np.ndarray, reference: int) -> np.ndarray:
     items = np.arange(len(alone))
     pairs = _asked(live, np.stack([items, np.full_like(items, reference)], axis=1)).astype(np.float64)  # any length
     e, f = alone[reference].astype(np.float64), alone.astype(np.float64)
@@ -83,14 +83,15 @@ def _against(live: Scorer, alone: np.ndarray, reference: int) -> np.ndarray:
     return lengths
 
 
-def _asked(live: Scorer, items: np.ndarray) -> np.ndarray:
+def _asked(live: OwnScorer, items: np.ndarray) -> np.ndarray:
     """(len(items), d) of histories of these item rows, as many for each."""
     ordered = [np.unique(row) for row in items] if items.shape[1] > 1 else list(items)
     return _vectors(live, Histories.from_lists(ordered))
 
 
-def _vectors(live: Scorer, histories: Histories) -> np.ndarray:
-    return live.user_vectors(histories, np.full(len(histories), -1))
+def _vectors(live: OwnScorer, histories: Histories) -> np.ndarray:
+    """Of nobody in particular; a model that is told users, and does not listen, as anybody's."""
+    return live.user_vectors(histories, np.full(len(histories), 0 if live.own.user_id else -1))
 
 
 def _differ(a: np.ndarray, b: np.ndarray, scale: np.ndarray) -> bool:

@@ -162,7 +162,8 @@ def live_and_served(own: OwnModel, train: Interactions, *, ordered: bool) -> tup
     rows = np.arange(train.n_users)
     histories = train.histories(rows, ordered=ordered)
     users = live.user_vectors(histories, rows)
-    if not own.user_id and not ordered and (bag := as_bag(live, train, popular)) is not None:
+    listens = own.user_id and not _same(users, live.user_vectors(histories, np.zeros_like(rows)))
+    if not listens and not ordered and (bag := as_bag(live, train, popular)) is not None:
         return bag, Served(bag, "")
     table = replace(
         with_fold_in(users, live.item_vectors(), live.item_vectors(), train, normalize=False, scale=1.0),

@@ -226,7 +226,7 @@ class TwoTower(Ranker):
 
         By `methods`, or, without them, by soft labels over all items.
         """
-        check_log(train, self.kind)
+        check_log(train, self.kind, valid)
         if (knowledge.n_users, knowledge.n_items) != (train.n_users, train.n_items):
             raise ConfigError(
                 f"two_tower: the knowledge is of {knowledge.n_users} users and {knowledge.n_items} items, the log has "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from recdistill.errors import ConfigError
-from recdistill.models.base import Ranker, check_log
+from recdistill.models.base import Ranker, check_log, valid_ndcg
 from recdistill.models.fitted import FittedRanker
 from recdistill.models.own_model import OwnModel
 from recdistill.models.own_scorer import Served, live_and_served
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
     from recdistill.serving.scorers import Scorer
     from recdistill.training.progress import Progress
+
+LABEL_SHARES = (0.5, 0.9, 0.1)
+"""What valid chooses between; a weak teacher wants much of the labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class WrappedConfig:
     history_dropout: float = 0.0
     """Share of a history that is hidden in training."""
     label_share: float | None = None
-    """Weight of the labels where there is a teacher; the rest is the teacher's."""
+    """Weight of the labels where there is a teacher; the rest is the teacher's. None: chosen on valid, else a half."""
     temperature: float = 1.0
     """Softens the teacher's and the student's distributions."""
 
@@ -93,7 +96,7 @@ class WrappedRanker(Ranker):
                 "is no torch module and has no fit(train); if it is trained already, say on which log: "
                 "rd.Ranker.wrap(model, on=train)"
             )
-        told = {"seed": seed, "device": device, "progress": progress}
+        told: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
         return self._trained(train, None, None, valid, **told)
 
     def distil(
@@ -108,14 +111,28 @@ class WrappedRanker(Ranker):
         methods: Methods | None = None,
     ) -> Self:
         """Learn from the labels of `train` and from a teacher: by soft labels over all items, or by `methods`."""
-        check_log(train, self.kind)
+        check_log(train, self.kind, valid)
         own = OwnModel(self._given, train.n_items, user_id=self.config.user_id)
         if not own.is_module:
             raise own.refused("is no torch module, so nothing can be distilled into it; wrap an nn.Module")
         self.chosen = {}
-        told = {"seed": seed, "device": device, "progress": progress}
-        self._keep(self._trained(train, knowledge, methods, valid, **told), train, seed)
+        told: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
+        tried = []
+        for share in self._label_shares(methods, valid):
+            scorer = self._trained(train, knowledge, methods, valid, label_share=share, **told)
+            reached = 0.0 if valid is None else valid_ndcg(scorer, train, valid)
+            tried.append((reached, share, self.model, self._served, scorer))
+        _, share, self.model, self._served, scorer = max(tried, key=lambda one: one[0])
+        self._keep(scorer, train, seed)
+        self.chosen = {"label_share": share}
         return self
+
+    def _label_shares(self, methods: Methods | None, valid: HeldOut | None) -> tuple[float, ...]:
+        """What is given, else what valid is to choose between, else a half."""
+        given = self.config.label_share if methods is None or methods.label_share is None else methods.label_share
+        if given is not None:
+            return (given,)
+        return LABEL_SHARES[:1] if valid is None else LABEL_SHARES
 
     def _trained(
         self,
@@ -123,6 +140,8 @@ class WrappedRanker(Ranker):
         knowledge: Knowledge | None,
         methods: Methods | None,
         valid: HeldOut | None,
+        *,
+        label_share: float | None = None,
         **told: Any,
     ) -> Scorer:
         from recdistill.models.wrapped_training import train_wrapped
@@ -132,7 +151,8 @@ class WrappedRanker(Ranker):
                 "own: ordered = true: batches here show whole histories, labels and all; a model of order trains "
                 "itself: give it fit(train), or train it and wrap it with on=train"
             )
-        model = train_wrapped(self._given, self.config, train, knowledge, methods, valid, **told)
+        config = self.config if label_share is None else replace(self.config, label_share=label_share)
+        model = train_wrapped(self._given, config, train, knowledge, methods, valid, **told)
         scorer = self._made(model, train)
         self.softmax_scores = True  # type: ignore[misc]
         return scorer

@@ -102,10 +102,10 @@ def train_wrapped(
     with torch.random.fork_rng(devices=devices), (progress or NullProgress()).task(title, total=rule.epochs) as bar:
         torch.manual_seed(seed)
         if knowledge is not None and methods is not None:
-            of_labels, share = CatalogueLoss(CatalogueConfig(value=False)), methods.label_share
+            of_labels = CatalogueLoss(CatalogueConfig(value=False))
             training = Training(
                 epochs=rule.epochs, learning_rate=rule.learning_rate, batch_users=rule.batch_users,
-                label_share=rule.label_share if share is None else share, user_weight=rule.user_weight,
+                label_share=rule.label_share, user_weight=rule.user_weight,
                 history_power=HISTORY_POWER, history_dropout=rule.history_dropout,
             )  # fmt: skip
 

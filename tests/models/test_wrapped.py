@@ -16,12 +16,17 @@ from torch.nn.functional import normalize
 import recdistill as rd
 from recdistill.data.interactions import Interactions
 from recdistill.errors import ConfigError
+from recdistill.models.base import valid_ndcg
 from recdistill.models.own_model import OwnHistories
+from recdistill.models.wrapped import LABEL_SHARES
+from recdistill.serving.bag import BagScorer
 from recdistill.serving.histories import Histories
 from tests.conftest import tiny_frame
 
 DIM = 8
-TAUGHT: dict[str, Any] = {"epochs": 60, "batch_users": 40, "learning_rate": 0.1, "user_id": True}
+TAUGHT: dict[str, Any] = {
+    "epochs": 60, "batch_users": 40, "learning_rate": 0.1, "user_id": True, "label_share": 0.1,
+}  # fmt: skip
 SHORT: dict[str, Any] = {"epochs": 30, "batch_users": 40, "learning_rate": 0.02}
 
 
@@ -471,3 +476,31 @@ def test_a_wrapped_training_goes_on_where_it_was_stopped(
     torch.manual_seed(99)
     with rd.Checkpoints(tmp_path / "kept", every=0):
         assert run() == whole
+
+
+@pytest.mark.parametrize("method", [None, "rrd"])
+def test_valid_chooses_how_much_the_labels_count(split: rd.Split, method: str | None) -> None:
+    train, valid = split.train, split.valid
+    assert valid is not None
+    known = rd.Knowledge.extract(rd.Popularity().fit(train), train, top_k=10)
+
+    def student(**settings: Any) -> rd.Ranker:
+        return rd.Ranker.wrap(Rows(train.n_users, train.n_items), **{**TAUGHT, "label_share": None, **settings})
+
+    told: dict[str, Any] = {"on": train, "device": "cpu", "method": method}
+    reached = {}
+    for share in LABEL_SHARES:
+        one = rd.distill(known, student=student(label_share=share), **told)
+        reached[share] = valid_ndcg(one.scorer, train, valid)
+    chosen = rd.distill(known, student=student(), valid=valid, **told)
+    assert len(set(reached.values())) > 1
+    assert chosen.settings()["label_share"] == max(reached, key=lambda share: reached[share])
+    assert valid_ndcg(chosen.scorer, train, valid) == max(reached.values())
+    assert rd.distill(known, student=student(), **told).settings()["label_share"] == LABEL_SHARES[0]
+
+
+def test_a_module_that_is_told_users_and_does_not_listen_is_served_as_a_bag(train: Interactions) -> None:
+    made = rd.Ranker.wrap(Bag(train.n_items), user_id=True, **SHORT).fit(train, device="cpu")
+    assert not made.notes
+    scorer = made.served().scorer
+    assert isinstance(scorer, BagScorer) and scorer.user_table is None
