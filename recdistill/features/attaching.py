@@ -22,7 +22,8 @@ def attach(log: Log, *, items: Any = None, users: Any = None) -> Log:
     """
     item_features, item_notes = _attached(log.item_features, items, log.items, "item")
     user_features, user_notes = _attached(log.user_features, users, log.users, "user")
-    notes = (*log.notes, *item_notes, *user_notes)
+    more = (note for note in (*item_notes, *user_notes) if note not in log.notes)
+    notes = (*log.notes, *more)
     return replace(log, item_features=item_features, user_features=user_features, notes=notes)
 
 
@@ -42,7 +43,8 @@ def _attached(had: Features | None, given: Any, vocab: Vocab, of: Of) -> tuple[F
     notes = [*found.notes, note]
     if had is not None:
         again = [name for name in found.columns if name in had.columns]
-        if again:
+        same = had.source == found.source and again == list(had.columns)  # one that lies beside the log, named too
+        if again and not same:
             notes.append(f"{found.source}: {', '.join(again)} replaces what {had.source} says")
         title = found.title or had.title
         found = replace(had.without(again).joined(found), title=title)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from recdistill.training.progress import Progress
 
 DEFAULT_K = (10, 20)
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 METRIC_NAMES = ("recall", "ndcg", "precision", "hit", "mrr", "map")
 SHAPE = frozenset({"dim", "table", "codec"})
 """Settings of the student that a budget decides."""
@@ -116,14 +116,15 @@ def make(workshop: Workshop, config: RunConfig) -> Made:
     metrics, cut = _metrics(config, split)
     _check_features(config, split)
     _check_budgets(config, split)
-    plan = _plan(workshop.run, config, split, data, cut)
+    plan, begun = _plan(workshop.run, config, split, data, cut)
     final = Part(split, data.key, choose=split.valid is not None)
     selection = final if final.choose else Part(split.selection(), data.key + "+held out", choose=True, final=False)
     for latency in config.latencies:  # measured, and refused where nothing is so fast, before anything is trained
         shapes_in_time(workshop, latency, without_shape(config.model("student")[1]), selection, config.search.effort())
     for line in (*data.result["notes"], *split.notes, *(f"cut: {what}" for what in plan.cut)):
         workshop.progress.say(f"- {line}")
-    workshop.progress.say(f"- planned: {planned(plan, config.seeds)}")
+    if not begun:  # else much is done, and how much is not known
+        workshop.progress.say(f"- planned: {planned(plan, config.seeds)}")
     with files.whole_file(workshop.run.folder / "config.toml") as path:
         path.write_text(tomli_w.dumps({**to_mapping(config), "plan": plan.as_mapping()}), encoding="utf-8")
     chosen, temperature = choose_settings(workshop, config, plan, selection)
@@ -131,15 +132,15 @@ def make(workshop: Workshop, config: RunConfig) -> Made:
     return Made(workshop, config, plan, data, metrics, selection, final, chosen, temperature, models)
 
 
-def _plan(run: Run, config: RunConfig, split: Split, data: Done, cut: list[str]) -> Plan:
-    """Made once: a run that goes on uses the plan that it began with, also where the memory has changed."""
+def _plan(run: Run, config: RunConfig, split: Split, data: Done, cut: list[str]) -> tuple[Plan, bool]:
+    """Made once: a run that goes on (True) uses the plan that it began with, also where the memory has changed."""
     done = run.step(
         "plan",
         PLAN_VERSION,
         {"data": data.key, "config": to_mapping(replace(config, compress=config.codecs))},
         lambda _: make_plan(config, split, cut).as_mapping(),
     )
-    return Plan(**done.result)
+    return Plan(**done.result), done.reused
 
 
 def planned(plan: Plan, seeds: int) -> str:

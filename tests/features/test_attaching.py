@@ -57,6 +57,12 @@ def test_more_is_added_to_what_the_log_has(log: Log) -> None:
     assert attach(log).notes == log.notes
 
 
+def test_a_table_that_is_given_again_is_told_once(log: Log) -> None:
+    again = attach(log, items=ITEMS)
+    assert again.notes == log.notes and again.item_features is not None and log.item_features is not None
+    assert list(again.item_features.columns) == list(log.item_features.columns)
+
+
 def test_a_table_of_other_ids_is_refused(log: Log) -> None:
     with pytest.raises(DataError, match=r"no row is of any of the log's 7 items; the log has items such as 0, the tab"):
         attach(log, items=ITEMS.assign(item_id=[f"x{i}" for i in range(8)]))

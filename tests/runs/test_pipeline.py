@@ -97,6 +97,16 @@ def test_two_folders_give_the_same_report(finished: tuple[Path, Path, dict[str, 
     assert timeless(run(log, tmp_path / "other", "--split-column", "split", "--seeds", "2")) == timeless(report)
 
 
+def test_what_is_planned_is_told_once(
+    finished: tuple[Path, Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--log", str(finished[0]), "--out", str(tmp_path / "out"), *SETTINGS, "--split-column", "split"]
+    assert main(words) == 0
+    assert "- planned: about " in "".join(capsys.readouterr())
+    assert main(words) == 0
+    assert "- planned: about " not in "".join(capsys.readouterr())
+
+
 def test_a_run_that_was_stopped_goes_on_and_ends_the_same(
     finished: tuple[Path, Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
