@@ -62,6 +62,12 @@ class Interactions:
         if not (np.diff(pair_keys(self.user_rows, self.item_rows, self.n_items)) > 0).all():
             raise DataError("interactions: rows must be sorted by (user, item), each once. Use Interactions.from_rows.")
 
+    def __repr__(self) -> str:
+        beside = ("times", "values", "item_features", "user_features")
+        told = ", ".join(name.replace("_", " ") for name in beside if getattr(self, name) is not None)
+        size = f"{self.n_rows:,} rows; {self.n_users:,} users x {self.n_items:,} items"
+        return f"Interactions({size}{f'; with {told}' if told else ''})"
+
     @classmethod
     def from_rows(
         cls,
@@ -177,6 +183,9 @@ class Unseen:
     relevant: csr_matrix
     """(m, len(items))"""
 
+    def __repr__(self) -> str:
+        return f"Unseen({self.relevant.nnz:,} relevant rows of {len(self.items):,} items)"
+
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -218,6 +227,12 @@ class HeldOut:
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+    def __repr__(self) -> str:
+        new = int((self.user_rows < 0).sum())
+        people = f"{len(self):,} users{f', {new:,} of them not in train' if new else ''}"
+        wanted = f"{int(self.relevant_count.sum()):,} relevant rows"
+        return f"HeldOut({people}; {wanted} among {self.relevant.shape[1]:,} items of train)"
 
     def take(self, index: np.ndarray) -> HeldOut:
         """Some of the people, in any order, with all that is known of them."""

@@ -47,6 +47,11 @@ class Split:
             if getattr(self, setting) not in HISTORIES:
                 raise ConfigError(f"split.{setting}: {getattr(self, setting)!r}; it is 'train' or 'train+valid'.")
 
+    def __repr__(self) -> str:
+        valid = "no valid" if self.valid is None else f"valid {len(self.valid):,} users"
+        parts = f"train {self.train.n_rows:,} rows, {valid}, test {len(self.test):,} users"
+        return f"Split({parts}; {self.train.n_users:,} users x {self.train.n_items:,} items; {self.name})"
+
     def histories(self, held: HeldOut) -> csr_matrix:
         """(m, n_items): the items that each user of `held` is made of; empty for one of whom nothing is known."""
         return self._rows_of(held, self.history)

@@ -65,6 +65,13 @@ class Knowledge:
     trajectory: np.ndarray | None = None
     """(checkpoints, n_users, K) int32 item rows of the teacher's unseen lists from easy to hard, the last its own."""
 
+    def __repr__(self) -> str:
+        told = sorted(self.gives - {"top_k"})
+        kind, dim = self.teacher.get("kind"), self.teacher.get("settings", {}).get("dim")
+        who = f"; teacher {kind}{f' d={dim}' if dim else ''}" if kind else ""
+        size = f"{self.n_users:,} users x top {self.top_items.shape[1]:,} of {self.n_items:,} items"
+        return f"Knowledge({size}; {', '.join(told)}{who})"
+
     @property
     def n_users(self) -> int:
         return len(self.top_items)

@@ -538,3 +538,13 @@ def test_cold_test_items_of_a_real_log_count_as_relevant() -> None:
     assert split.train.n_rows == 115142
     assert int(split.test.relevant_count.sum()) == 5219
     assert split.test.relevant.nnz == 5219 - 258  # 4.9 % of the test items never occur in train
+
+
+def test_a_split_and_its_parts_are_told_in_one_line_each() -> None:
+    split = splits.given(read(GIVEN, "split"))
+    assert repr(split) == "Split(train 5 rows, valid 2 users, test 4 users; 3 users x 4 items; given)"
+    assert repr(replace(split, valid=None)).startswith("Split(train 5 rows, no valid, test 4 users")
+    assert repr(split.train) == "Interactions(5 rows; 3 users x 4 items)"
+    assert repr(split.test) == "HeldOut(4 users, 2 of them not in train; 5 relevant rows among 4 items of train)"
+    timed = replace(split.train, times=np.arange(5))
+    assert repr(timed) == "Interactions(5 rows; 3 users x 4 items; with times)"

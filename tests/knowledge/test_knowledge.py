@@ -216,3 +216,10 @@ def test_a_table_file_that_is_not_there_is_named(train: Interactions, tmp_path: 
 def test_a_temperature_of_zero_is_refused(train: Interactions) -> None:
     with pytest.raises(KnowledgeError, match="above 0"):
         Knowledge.from_table(pd.DataFrame(), train, temperature=0.0)
+
+
+def test_knowledge_is_told_in_one_line(train: Interactions, svd: rd.SVD) -> None:
+    known = Knowledge.extract(svd, train, top_k=10)
+    size = f"{train.n_users} users x top 10 of {train.n_items} items"
+    assert repr(known) == f"Knowledge({size}; all_scores, scores, vectors; teacher svd d=8)"
+    assert repr(dataclasses.replace(known, teacher={})).endswith("vectors)")
