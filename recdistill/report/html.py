@@ -10,6 +10,7 @@ from typing import Any
 
 from recdistill.report import charts, figures, findings, page, reading
 from recdistill.report.glossary import account_note, glossary
+from recdistill.report.kept import kept_line
 from recdistill.report.reading import Entry, Report
 
 _BARS = ("teacher", "student", "student_alone")
@@ -101,7 +102,7 @@ def _frontiers(models: list[Entry], metric: str) -> list[dict[str, str]]:
 
 
 def _groups(models: list[Entry], wanted: list[str]) -> list[dict[str, Any]]:
-    """Teacher, student and student alone in each group, with the share that the student keeps there."""
+    """Teacher, student and student alone in each group, and where the student keeps most of its teacher."""
     shown = []
     for kind, title in _GROUPS.items():
         having = [m for m in models if (m.data.get("groups") or {}).get(kind)]
@@ -111,29 +112,10 @@ def _groups(models: list[Entry], wanted: list[str]) -> list[dict[str, Any]]:
         measured = [key for key in drawn[0].data["groups"][kind][0] if "@" in key]
         metric = next((metric for metric in wanted if metric in measured), measured[0])
         chart = charts.by_group(drawn, kind, metric)
-        kept = _kept(drawn, kind, metric)
+        kept = kept_line(drawn, kind, metric)
         told = {"kind": kind, "title": title, "svg": chart, "metric": metric, "kept": kept}
         shown.append(told | {"drawn": drawn, "having": having})
     return shown
-
-
-def _kept(models: list[Entry], kind: str, metric: str) -> str:
-    """Where the student keeps most of its teacher and where least, in a sentence."""
-    by_name = {
-        model.name: {group["group"]: group.get(metric) for group in model.data["groups"][kind]} for model in models
-    }
-    if "teacher" not in by_name or "student" not in by_name:
-        return ""
-    shares = {name: figures.share(by_name["student"].get(name), value) for name, value in by_name["teacher"].items()}
-    known = {name: value for name, value in shares.items() if value is not None}
-    if len(known) < 2:
-        return ""
-    least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-    where = "in the group" if kind == "popularity" else "for users with"
-    return (
-        f"The student keeps most of its teacher {where} {most} ({figures.percent(known[most])}) "
-        f"and least {where} {least} ({figures.percent(known[least])})."
-    )
 
 
 def _cold(models: list[Entry]) -> dict[str, Any] | None:

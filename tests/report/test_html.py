@@ -197,3 +197,25 @@ def test_the_report_is_imported_without_matplotlib_or_torch() -> None:
 def test_a_name_is_never_read_as_a_formula(report: dict[str, Any]) -> None:
     report["models"]["student"]["label"] = r"$\frac$_1"
     assert r">$\frac$_1</text>" in html.render(report)
+
+
+def by_popularity(report: dict[str, Any], name: str, values: dict[str, float], users: int) -> None:
+    for group in report["models"][name]["groups"]["popularity"]:
+        group |= {"recall@20": values[group["group"]], "users": users}
+
+
+def test_a_group_where_the_teacher_finds_next_to_nothing_has_no_share(report: dict[str, Any]) -> None:
+    by_popularity(report, "teacher", {"head": 0.20, "mid": 0.10, "tail": 0.0004}, 250)
+    by_popularity(report, "student", {"head": 0.19, "mid": 0.06, "tail": 0.0010}, 250)
+    text = Page(html.render(report)).text
+    assert "most of its teacher in the group head (95.0 %) and least in the group mid (60.0 %)." in text
+    assert "In the group tail the teacher itself is within two standard errors of nothing" in text
+    assert "250.0 %" not in text
+
+
+def test_a_share_above_the_whole_is_called_level_within_its_errors(report: dict[str, Any]) -> None:
+    by_popularity(report, "teacher", {"head": 0.20, "mid": 0.10, "tail": 0.08}, 250)
+    by_popularity(report, "student", {"head": 0.21, "mid": 0.05, "tail": 0.06}, 250)
+    assert "in the group head (105.0 %, level with it)" in Page(html.render(report)).text
+    by_popularity(report, "student", {"head": 0.40, "mid": 0.05, "tail": 0.06}, 250)
+    assert "in the group head (200.0 %)" in Page(html.render(report)).text
