@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from recdistill.report import figures, labels, svg
@@ -13,6 +14,7 @@ from recdistill.report.svg import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 MARKERS = {"teacher": "s", "student": "o", "student_alone": "D", "teacher_svd": "^", "compressed": "o", "baseline": "X"}
@@ -39,7 +41,7 @@ def against_cost(
         axes.set_xlim(min(xs) / 2.2, max(xs) * 2.2)
         axes.set_ylim(low, high)
         log_ticks(axes, ticks)
-        axes.yaxis.set_major_formatter(lambda value, _: figures.quality(value, 3 if high - low < 0.2 else 2))
+        linear_ticks(axes.yaxis, figures.quality, 3 if high - low < 0.2 else 2)
         axes.set_xlabel(axis)
         axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
         below = [m for m in shown if (m.metric(metric) or 0.0) < low]
@@ -113,7 +115,7 @@ def differences(
         low, high = min(*reach, 0.0), max(*reach, 0.0)
         pad = 0.06 * (high - low) or 0.001
         axes.set_xlim(low - pad, high + pad)
-        axes.xaxis.set_major_formatter(lambda value, _: figures.difference(value, 3))
+        linear_ticks(axes.xaxis, figures.difference)
         axes.set_xlabel(f"difference in {figures.metric_name(metric)}")
         axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.8)
         described = "; ".join(
@@ -203,6 +205,24 @@ def log_ticks(axes: Axes, text: Callable[[float], str]) -> None:
     at = [step * 10.0**e for e in ends for step in steps if low <= step * 10.0**e <= high]
     axes.set_xticks(at, [text(value) for value in at])
     axes.minorticks_off()
+
+
+def linear_ticks(axis: Axis, text: Callable[[float, int], str], least: int = 3) -> None:
+    """Each tick by `text` of it and of as many digits as tell it from the next, at least so many."""
+
+    def label(value: float, _: float) -> str:
+        return text(value, max(least, step_digits(axis.get_majorticklocs())))
+
+    axis.set_major_formatter(label)
+
+
+def step_digits(places: Iterable[float]) -> int:
+    """Decimals that equal steps need, so that every place is written as what it is: 4 for .0025, .005, …"""
+    step = min((abs(b - a) for a, b in pairwise(places)), default=1.0)
+    if not step > 0:
+        return 0
+    exact = (digits for digits in range(10) if abs(round(step, digits) - step) < 1e-3 * step)
+    return next(exact, 10)
 
 
 def _short(text: str, longest: int = 24) -> str:

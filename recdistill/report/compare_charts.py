@@ -8,7 +8,7 @@ from typing import Any
 from recdistill.comparison import words
 from recdistill.comparison.table import METRIC
 from recdistill.report import figures, svg
-from recdistill.report.charts import canvas
+from recdistill.report.charts import canvas, linear_ticks
 from recdistill.report.svg import COLOURS
 
 ROLES = {"default": "student", "alone": "student_alone", "teacher_svd": "teacher_svd", "teacher": "teacher"}
@@ -42,7 +42,7 @@ def against_alone(rows: Sequence[Mapping[str, Any]], name: str) -> str:
         axes.set_yticks(range(len(rows)), [words.label(row["method"]) for row in rows])
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_formatter(lambda value, _: figures.difference(value, 3))
+        linear_ticks(axes.xaxis, figures.difference)
         axes.set_xlabel(f"difference to the student alone in {figures.metric_name(METRIC)}")
         axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.8)
         said = "; ".join(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recdistill.report import figures, labels, svg
-from recdistill.report.charts import TYPE, canvas, log_ticks
+from recdistill.report.charts import TYPE, canvas, linear_ticks, log_ticks
 from recdistill.report.frontier_text import SHORT, Frontier, metric_of
 from recdistill.report.svg import COLOURS
 
@@ -39,7 +39,7 @@ def chart(told: Frontier) -> tuple[str, str]:
         axes.set_xlim(min(xs) / 1.15, max(xs) * 1.9)
         axes.set_ylim(low - pad, high + pad)
         log_ticks(axes, figures.size)
-        axes.yaxis.set_major_formatter(lambda value, _: figures.quality(value, 3))
+        linear_ticks(axes.yaxis, figures.quality)
         axes.set_xlabel("bytes in memory (log scale)")
         axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
         axes.axhline(told["teacher"]["metrics"][metric], color=COLOURS["teacher"], linewidth=1.2, linestyle=(0, (2, 2)))

@@ -9,6 +9,7 @@ from itertools import combinations
 import pytest
 
 from recdistill.report import figures
+from recdistill.report.charts import canvas, linear_ticks, step_digits
 from recdistill.report.labels import Box, place
 
 
@@ -78,3 +79,22 @@ def test_many_labels_in_a_small_place_do_not_cover_each_other_or_what_is_taken()
         boxes.append(Box(left, one.y - 6.5, left + width, one.y + 6.5))
     assert all(box.outside(frame) == 0 for box in boxes)
     assert max(one.overlap(other) for at, one in enumerate(boxes) for other in boxes[:at]) == 0
+
+
+@pytest.mark.parametrize(
+    ("places", "digits"),
+    [([-0.0025, 0.0, 0.0025, 0.005], 4), ([0.0, 0.005, 0.01], 3), ([0.1, 0.2, 0.3], 1), ([0.0, 5.0], 0), ([0.3], 0)],
+)
+def test_ticks_have_as_many_digits_as_their_step_needs(places: list[float], digits: int) -> None:
+    assert step_digits(places) == digits
+
+
+def test_ticks_that_are_a_quarter_of_a_hundredth_apart_are_told_apart() -> None:
+    with canvas(100) as (figure, axes):
+        axes.set_xlim(-0.003, 0.008)
+        axes.set_xticks([-0.0025, 0.0, 0.0025, 0.005, 0.0075])
+        linear_ticks(axes.xaxis, figures.difference)
+        figure.draw_without_rendering()
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+            "−.0025", ".0000", "+.0025", "+.0050", "+.0075",
+        ]  # fmt: skip
