@@ -10,7 +10,7 @@ from pathlib import Path
 from recdistill.cli.log_options import add_filter_arguments, add_log_arguments, add_split_arguments
 
 HELP = "compare methods of distillation: one student, one search for all, one teacher for each log"
-PAGE = "compare.html"
+PAGE, WORK = "compare.html", "work"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, metavar="N", help="train N times with seeds 0 … N-1 (default 1)")
     parser.add_argument("--trials", type=int, metavar="N", help="of half length, for each method (default 8)")
     parser.add_argument(
-        "--out", metavar="FOLDER", default="benchmarks/compare", help="of the cells and the table (default %(default)s)"
+        "--out", metavar="FOLDER", default="runs/compare", help="of the cells and the table (default %(default)s)"
     )
-    parser.add_argument(
-        "--work", metavar="FOLDER", default="runs/compare", help="of teachers and knowledge (default %(default)s)"
-    )
+    parser.add_argument("--work", metavar="FOLDER", help=f"of teachers and knowledge (default {WORK} within --out)")
     parser.add_argument("--resume", action="store_true", help="take the cells of --out that are still right")
     add_filter_arguments(parser)
     add_split_arguments(parser)
@@ -54,7 +52,7 @@ def main(options: argparse.Namespace) -> int:
     logs = named_logs(options)
     out = Path(options.out)
     table = compare(
-        splits_of(options, logs), config, out=out, work=options.work, resume=options.resume,
+        splits_of(options, logs), config, out=out, work=options.work or out / WORK, resume=options.resume,
         progress=NullProgress() if options.quiet else TqdmProgress(),
     )  # fmt: skip
     write_page(table, out / PAGE, command=_command())

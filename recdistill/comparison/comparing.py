@@ -70,7 +70,7 @@ def _check(logs: Mapping[str, Split], out: Path, resume: bool) -> None:
     for name, split in logs.items():
         if split.train.n_items < FEWEST_ITEMS:
             raise ConfigError(f"compare: {name} has {split.train.n_items} items; methods are compared by NDCG@20")
-        if name == "search" or not name or name.startswith(".") or "/" in name or "\\" in name:
+        if name in ("search", "work") or not name or name.startswith(".") or "/" in name or "\\" in name:
             raise ConfigError(f"compare: {name!r} cannot name a log: a folder will have that name; give another")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file; --out needs a folder")

@@ -11,13 +11,19 @@ from recdistill.report import figures
 from recdistill.report.table import aligned, printable
 
 HEAD = [
-    "", "d", "seeds", figures.metric_name(METRIC), "- default", "- alone", "of the gap", "head", "mid", "tail",
+    "", "d", "seeds", figures.metric_name(METRIC), "to default", "to alone", "of the gap", "head", "mid", "tail",
     "processor", "memory",
 ]  # fmt: skip
-NOTE = (
-    f"{words.BEYOND} beyond the spread: more than two standard errors over users, and the same sign with every seed; "
-    f"{words.UNPAIRED} the error is an upper bound, users' values are not at hand. head, mid, tail: recall@20 of "
-    "wanted items by popularity, a third of the train rows each. processor: seconds of training, all threads together."
+LEGEND = {
+    words.BEYOND: "beyond the spread: more than two standard errors over users, and the same sign with every seed",
+    words.UNPAIRED: "the error is an upper bound, users' values are not at hand",
+}
+GAP = (
+    "of the gap: (method - alone) / (teacher - alone), where the teacher is above the student alone beyond the spread."
+)
+COLUMNS = (
+    "head, mid, tail: recall@20 of wanted items by popularity, a third of the train rows each. "
+    "processor: seconds of training, all threads together."
 )
 
 
@@ -32,10 +38,21 @@ def text_table(table: Mapping[str, Any]) -> str:
         for dim in table["dims"]:
             rows = words.mean_rows(table, dim)
             lines += [f"Mean over the logs, d={dim}", ""]
-            head = ["", "logs", figures.metric_name(METRIC), "- default", "- alone"]
+            head = ["", "logs", figures.metric_name(METRIC), "to default", "to alone"]
             lines += [*aligned([head, *(_mean_row(row) for row in rows)]), ""]
     told_lines = [*words.claims(table), *words.notes(table)]
-    return "\n".join([*lines, *(f"- {printable(line, 400)}" for line in told_lines), *(["", NOTE] if lines else [])])
+    note = ["", _note(table)] if lines else []
+    return "\n".join([*lines, *(f"- {printable(line, 400)}" for line in told_lines), *note])
+
+
+def _note(table: Mapping[str, Any]) -> str:
+    """What the marks and columns mean: of the marks those that occur, and why a gap has no share where one lacks it."""
+    rows = [row for row in [*table["rows"], *table["mean"]] if row.get("against")]
+    marks = "".join(words.difference(told) for row in rows for told in row["against"].values())
+    legend = "; ".join(f"{mark} {what}" for mark, what in LEGEND.items() if mark in marks)
+    lacking = any(row.get("gap_recovered") and not words.share(row) for row in table["rows"])
+    told = [f"{legend}." if legend else "", COLUMNS, f"{GAP} Empty: it is not." if lacking else ""]
+    return " ".join(filter(None, told))
 
 
 def markdown(table: Mapping[str, Any], dim: int, methods: int = 12) -> str:

@@ -101,7 +101,7 @@ def claims(table: Row) -> list[str]:
             near = [row["method"] for row in same if not _below(row)]
             lines.append(
                 f"d={dim}: the default reaches {figures.quality(default)} {_logs(rows['default'])}; "
-                + (f"above it: {_listed(above)}; " if above else f"none of {len(same)} methods is above it; ")
+                + (f"above it: {_listed(above)}; " if above else f"{_none_of(len(same))} above it; ")
                 + (
                     f"not below it beyond the spread: {_listed(near)}."
                     if near
@@ -145,6 +145,10 @@ def notes(table: Row) -> list[str]:
             told_by.setdefault(f"on {row['log']} learn from {kind}: {teacher['note']}", []).append(row["method"])
     found += [f"{_listed(dict.fromkeys(methods))}: {what}." for what, methods in told_by.items()]
     return found
+
+
+def _none_of(methods: int) -> str:
+    return "the one other method is not" if methods == 1 else f"none of {methods} methods is"
 
 
 def _below(row: Row) -> bool:

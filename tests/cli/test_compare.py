@@ -19,7 +19,7 @@ SETTINGS = (
 def words(log: Path, out: Path, *more: str) -> list[str]:
     given = [word for one in SETTINGS for word in ("--set", one)]
     return [
-        "compare", "--log", f"films={log}", "--split-column", "split", "--out", str(out), "--work", str(out) + "-work",
+        "compare", "--log", f"films={log}", "--split-column", "split", "--out", str(out),
         "--quiet", "--device", "cpu", "--trials", "1", "--dims", "4", *given, *more,
     ]  # fmt: skip
 
@@ -33,10 +33,12 @@ def test_a_comparison_is_one_command_and_goes_on(
     assert (out / "films" / "default-d4-s0.json").is_file()
     assert json.loads((out / "table.json").read_text())["dims"] == [4]
     assert (out / "compare.html").read_text().startswith("<!doctype html>")
+    assert (out / "work" / "per_user").is_dir()
     assert main(words(tiny_split_log, out, "--methods", "default,alone")) == 2
     assert "--resume goes on" in capsys.readouterr().err
     assert main(words(tiny_split_log, out, "--methods", "default,alone", "--resume", "--seeds", "2")) == 0
     assert (out / "films" / "alone-d4-s1.json").is_file()
+    assert list(json.loads((out / "table.json").read_text())["logs"]) == ["films"]
 
 
 @pytest.mark.parametrize(

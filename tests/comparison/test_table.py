@@ -128,3 +128,27 @@ def test_claims_say_who_is_above_the_default() -> None:
     ]
     rows.append(mean("cd", 0.201, above))
     assert "above it: cd; not below it beyond the spread: cd, de." in words.claims(table)[0]
+
+
+def test_the_note_of_the_text_explains_what_occurs_and_no_more(compared: Compared) -> None:
+    table = copy.deepcopy(compared.table)
+    told = [one for found in [*table["rows"], *table["mean"]] for one in found["against"].values()]
+    for one in told:
+        one |= {"beyond_spread": False, "paired": True}
+    for found in table["rows"]:
+        found["gap_recovered"] = found["gap_recovered"] and {"gap_recovered": 0.5}
+    text = text_table(table)
+    assert "to default" in text and "- default" not in text
+    assert "upper bound" not in text and "more than two" not in text and "Empty" not in text
+    told[0] |= {"beyond_spread": True, "paired": False}
+    row(table, "first", "default")["gap_recovered"]["gap_recovered"] = None
+    text = text_table(table)
+    assert "* beyond the spread" in text and "~ the error is an upper bound" in text
+    assert "where the teacher is above the student alone beyond the spread. Empty: it is not." in text
+
+
+def test_one_other_method_is_counted_as_one() -> None:
+    mean = {"dim": 4, "logs": ["a"], "all_logs": True, "against": {}}
+    rows = [{**mean, "method": name, "metrics": {"ndcg@20": at}} for name, at in (("default", 0.2), ("cd", 0.1))]
+    claims = words.claims({"dims": [4], "mean": rows, "rows": [], "gap": {"median": None}})
+    assert "on a; the one other method is not above it;" in claims[0]
