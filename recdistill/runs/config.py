@@ -61,11 +61,15 @@ class DistilConfig:
         named = [name.strip() for name in self.method.split(",")] if isinstance(self.method, str) else self.method
         methods = read_methods(named, self.labels)
         for method in methods.taught:
-            beyond = method.needs() & {"trajectory", "teacher"}
-            if beyond:
+            if "teacher" in method.needs():
                 raise ConfigError(
-                    f"distil.method: {method.name} needs the teacher's {', '.join(sorted(beyond))}, which a run does "
-                    "not keep. In Python: Knowledge.with_trajectory, or distillation.mutual.train_together."
+                    f"distil.method: {method.name} trains its teacher along, which a run does not. In Python: "
+                    "recdistill.distillation.mutual.train_together."
+                )
+            if "trajectory" in method.needs():
+                raise ConfigError(
+                    f"distil.method: {method.name} needs the teacher's trajectory, which a run does not keep. In "
+                    "Python: Knowledge.with_trajectory."
                 )
         return methods
 

@@ -56,7 +56,8 @@ def test_labels_beside_soft_labels_are_refused(tmp_path: Path, capsys: pytest.Ca
     ("given", "said"),
     [
         ("distil.method=rdd", "no objective 'rdd'"),
-        ("distil.method=hetcomp", "trajectory, which a run does not keep"),
+        ("distil.method=hetcomp", "trajectory, which a run does not keep. In Python: Knowledge.with_trajectory.\n"),
+        ("distil.method=mutual_kl", "mutual_kl trains its teacher along, which a run does not. In Python: recdistill."),
         ("distil.labels=bpr", "without distil.method"),
     ],
 )
