@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from recdistill.candidates.base import Candidates
 from recdistill.candidates.registry import candidates_of
@@ -76,7 +76,9 @@ class Methods:
 
 
 def read_methods(method: GivenMethod, labels: str | Mapping[str, Any] | None = None) -> Methods:
-    """From `"rrd"`, `["rrd", "de"]` or `{"rrd": {"weight": 1.0, "adapt": …, "shown": …, setting: value}, "de": {}}`.
+    """From `"rrd"`, `["rrd", "de"]` or `{"rrd": {"weight": 1.0, "adapt": …, "shown": …, setting: value}, "de": 0.5}`.
+
+    A number in the place of settings is the weight.
 
     `labels` likewise names one objective of labels, or `{"weight": .3}` alone for how much the model's own count.
     Raises ConfigError, naming what is wrong.
@@ -100,11 +102,18 @@ def _pairs(method: GivenMethod) -> list[tuple[str, Mapping[str, Any]]]:
     if isinstance(method, str):
         return [(method, {})]
     if isinstance(method, Mapping):
-        return [(name, settings or {}) for name, settings in method.items()]
+        return [(name, _settings(given)) for name, given in method.items()]
     names = list(method)
     if len({*names}) < len(names):
         raise ConfigError(f"method: {names} names one twice; give each once, with a weight if it should count more.")
     return [(name, {}) for name in names]
+
+
+def _settings(given: Any) -> Any:
+    """A number stands for the weight."""
+    if given is None:
+        return {}
+    return {"weight": given} if isinstance(given, int | float) and not isinstance(given, bool) else given
 
 
 def _method(name: str, given: Mapping[str, Any]) -> Method:
@@ -131,11 +140,22 @@ def _method(name: str, given: Mapping[str, Any]) -> Method:
 
 
 def _check_settings(kind: type[Objective], name: str, settings: Mapping[str, Any]) -> None:
+    for setting, value in settings.items():
+        if isinstance(value, str) and value != FITTED and _is_number(kind, setting):
+            fitted = f"{FITTED!r} (to the spread of the teacher's scores), " if setting == "tau" else ""
+            raise ConfigError(
+                f"{name}.{setting} = {value!r}: expected a number, {fitted}or a schedule, for instance "
+                "{'schedule': 'linear', 'start': 1.0, 'end': 0.1}"
+            )
     checked = {setting: 1.0 if value == FITTED else value for setting, value in settings.items()}
     if kind.config_type is not None:
         from_mapping(kind.config_type, checked, name)
     elif checked:
         raise ConfigError(f"{name}: has no settings but weight, adapt and shown; found {', '.join(checked)}.")
+
+
+def _is_number(kind: type[Objective], setting: str) -> bool:
+    return kind.config_type is not None and get_type_hints(kind.config_type).get(setting) is float
 
 
 def _shown(kind: type[Objective], given: Any, name: str) -> ShownAs:

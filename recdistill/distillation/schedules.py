@@ -48,7 +48,12 @@ def schedule_of(given: Any, where: str) -> Schedule:
     if isinstance(given, Schedule):
         return given
     if isinstance(given, Mapping):
-        return from_mapping(Schedule, given, where)
+        try:
+            return from_mapping(Schedule, given, where)
+        except ConfigError as error:
+            raise error if where in str(error) else ConfigError(f"{where}: {error}") from None
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise ConfigError(f"{where} = {given!r}: give a number, or a schedule with start and end.")
+    if not math.isfinite(given):
+        raise ConfigError(f"{where}: is {given}; give a finite number, or a schedule with start and end.")
     return Schedule(schedule="constant", start=float(given), end=float(given))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ def test_every_objective_can_be_asked_for(name: str) -> None:
         ("rdd", "no objective 'rdd'. Did you mean 'rd'"),
         ([], "names no objective"),
         (["rrd", "rrd"], "names one twice"),
-        ({"rrd": 3}, "rrd = 3: expected settings"),
+        ({"rrd": "3"}, "rrd = '3': expected settings"),
         ({"rrd": {"tau": 3.0}}, "rrd: has no settings but weight, adapt and shown; found tau"),
         ({"rrd": {"weight": -1.0}}, "rrd.weight: goes below 0"),
         ({"rrd": {"weight": "much"}}, "rrd.weight = 'much': give a number"),
@@ -110,3 +111,24 @@ def test_a_schedule_goes_from_start_to_end_between_its_shares() -> None:
 def test_a_schedule_that_is_none_is_refused(given: Any) -> None:
     with pytest.raises(ConfigError):
         schedule_of(given, "rrd.weight")
+
+
+def test_a_number_in_the_place_of_settings_is_the_weight() -> None:
+    assert read_methods({"rrd": 1.0, "de": 0.5, "cd": 0}) == read_methods(
+        {"rrd": {"weight": 1.0}, "de": {"weight": 0.5}, "cd": {"weight": 0}}
+    )
+    assert [one.weight.start for one in read_methods({"rrd": 2, "de": None}).taught] == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"soft_kl": {"tau": "fited"}}, "soft_kl.tau = 'fited': expected a number, 'fitted' .*, or a schedule"),
+        ({"rrd": math.nan}, "rrd.weight: is nan; give a finite number"),
+        ({"rrd": {"weight": {"start": math.nan, "end": 1.0}}}, "rrd.weight: schedule: goes from nan to 1.0"),
+        ({"rrd": True}, "rrd = True: expected settings"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named_with_what_may_stand_there(method: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_methods(method)
