@@ -44,6 +44,12 @@ def time_name(text: str) -> str:
     return f"{number}{unit if unit in ('ms', 's') else 'us'}"
 
 
+def _micro(seconds: float) -> str:
+    """In whole microseconds; below ten of them in three digits, so that no time is told as none."""
+    told = 1e6 * seconds
+    return f"{told:,.0f} µs" if told >= 10 else f"{told:.3g} µs"
+
+
 def fast_shapes(
     n_items: int, limit: float, stopwatch: Stopwatch, *, codecs: tuple[str, ...], ordered: bool, seed: int = 0
 ) -> dict[Shape, float]:
@@ -69,8 +75,8 @@ def fast_shapes(
     if not found:
         least, codec = min(fastest)
         raise ConfigError(
-            f"latency of {1e6 * limit:,.0f} µs: the fastest student of {n_items:,} items takes {1e6 * least:,.0f} µs "
-            f"on this machine ({codec}, d={NARROWEST}). Give at least {1e6 * least / SLACK:,.0f} µs."
+            f"latency of {_micro(limit)}: the fastest student of {n_items:,} items takes {_micro(least)} "
+            f"on this machine ({codec}, d={NARROWEST}). Give at least {_micro(least / SLACK)}."
         )
     return found
 

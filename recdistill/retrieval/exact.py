@@ -207,7 +207,9 @@ def _among(seen: Histories, rows: np.ndarray) -> Histories:
 
 
 def check_k(k: int, n_items: int) -> None:
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= n_items:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+        raise ConfigError(f"k={k!r}: must be a whole number, from 1 to the catalogue's {n_items} items.")
+    if not 1 <= k <= n_items:
         raise ConfigError(f"k={k}: must lie between 1 and the catalogue's {n_items} items.")
 
 

@@ -110,3 +110,8 @@ def test_a_random_student_has_the_arrays_of_a_trained_one(codec: str, ordered: b
 
     assert told(drawn) == told(trained)
     assert {**drawn.config(), "scale": None} == {**trained.config(), "scale": None}
+
+
+def test_a_time_below_a_microsecond_is_told_as_it_was_given() -> None:
+    with pytest.raises(ConfigError, match=r"latency of 0\.001 µs: .* takes 8 µs .* Give at least 8\.89 µs"):
+        fast_shapes(ITEMS, 1e-9, slower_with_width, codecs=CODECS, ordered=False)
