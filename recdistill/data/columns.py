@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -193,7 +194,10 @@ def _numbers(column: pa.ChunkedArray, at: str, expected: str, dtype: type) -> np
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise DataError(f"{at} holds {kind}, such as {column[0].as_py()!r}; it must hold {expected}.")
+        such = column[0].as_py()
+        comma = isinstance(such, str) and re.fullmatch(r"\s*-?[0-9]+,[0-9]*\s*", such)
+        cure = " That is a decimal comma: replace it by a point and make the column numbers." if comma else ""
+        raise DataError(f"{at} holds {kind}, such as {such!r}; it must hold {expected}.{cure}")
     found = gathered(column.chunks, len(column), dtype)
     if not (math.isfinite(found.low) and math.isfinite(found.high)):
         given = column.to_numpy()

@@ -287,7 +287,7 @@ FAULTS: dict[str, Fault] = {
     "a word as a rating": _csv(with_value("rating", "good"), "'rating'.*'good'"),
     "an empty rating": _csv(with_value("rating", ""), "'rating' has 1 empty or null .* data row 1,001"),
     "a decimal comma": _csv(with_value("rating", "4,5"), "columns"),
-    "a decimal comma in quotes": _csv(with_value("rating", '"4,5"'), "'rating'.*4,5"),
+    "a decimal comma in quotes": _csv(with_value("rating", '"4,5"'), "'rating'.*4,5.*decimal comma: write"),
     "hexadecimal": _csv(with_value("rating", "0x1F"), "'rating'.*0x1F"),
     # times
     "a time of -1": _csv(with_value("timestamp", -1), "'timestamp' holds -1 in data row 1,001"),

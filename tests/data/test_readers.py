@@ -168,6 +168,10 @@ TABLES = {
         {"user_id": [1, 2], "item_id": [1, 2], "rating": ["good", "bad"]},
         "'rating' holds .*'good'; it must hold numbers",
     ),
+    "rating with a decimal comma": (
+        {"user_id": [1, 2], "item_id": [1, 2], "rating": ["4,5", "3"]},
+        "such as '4,5'; it must hold numbers. That is a decimal comma: replace it by a point",
+    ),
     "infinite rating": (
         {"user_id": [1, 2], "item_id": [1, 2], "rating": [1.0, float("inf")]},
         "holds inf in data row 2",

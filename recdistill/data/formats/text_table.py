@@ -16,6 +16,12 @@ from recdistill.data.formats.sniff import check_western, decode_western
 from recdistill.errors import DataError
 
 BLOCK, LARGE_BLOCK, SHORT = 1 << 20, 1 << 28, 1 << 10
+WITH_COMMA = r"-?[0-9]+(,[0-9]*)?"
+"""A number whose decimals come after a comma, where it has any."""
+DECIMAL_COMMA = (
+    "That is a decimal comma: write decimals with a point, or write all of the column's with commas and separate the "
+    "columns by ; or tab."
+)
 Ladders = Mapping[int, tuple[pa.DataType | None, ...]]
 """The types to try for the column at a place; None lets the text suggest one."""
 
@@ -119,7 +125,7 @@ class TextTable:
     def _has_decimal_commas(self, place: int) -> bool:
         if self.delimiter == "," or self.decimal_point == ",":
             return False
-        numbers = pc.match_substring_regex(self._texts(place), r"^\s*-?[0-9]+(,[0-9]*)?\s*$")
+        numbers = pc.match_substring_regex(self._texts(place), rf"^\s*{WITH_COMMA}\s*$")
         return bool(pc.all(numbers).as_py())
 
     def _refuse_value(self, place: int, what: str) -> None:
@@ -130,7 +136,7 @@ class TextTable:
             raise DataError(f"{self.where}: data row {row:,} is the header once more. Remove that line.")
         raise DataError(
             f"{self.where}: column {name!r}: it must hold numbers; data row {row:,} has {value[:80]!r}. "
-            "Mend or drop that row."
+            + (DECIMAL_COMMA if re.fullmatch(WITH_COMMA, value) else "Mend or drop that row.")
         )
 
     def _refuse_rows(self, what: str, over_lines: bool) -> None:
