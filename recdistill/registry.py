@@ -14,9 +14,15 @@ T = TypeVar("T")
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest known name, all that are equally near, or every one where none is."""
     known = sorted(known)
+    return did_you_mean(name, known) or f"Known: {', '.join(known)}."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The same where the message has told what is known already: nothing where no name is near."""
+    known = sorted(known)
     close = difflib.get_close_matches(name, known, n=max(1, len(known)), cutoff=0.5)
     if not close:
-        return f"Known: {', '.join(known)}."
+        return ""
     near = [difflib.SequenceMatcher(None, one, name).ratio() for one in close]
     *others, last = sorted(repr(one) for one, ratio in zip(close, near, strict=True) if ratio == near[0])
     return f"Did you mean {', '.join(others)} or {last}?" if others else f"Did you mean {last}?"

@@ -11,7 +11,7 @@ from recdistill.data.formats.base import Source
 from recdistill.data.names import find_role
 from recdistill.data.times import LEAST
 from recdistill.errors import ConfigError, DataError
-from recdistill.registry import nearest
+from recdistill.registry import did_you_mean, nearest
 
 REQUIRED, OPTIONAL = ("user_id", "item_id"), ("rating", "timestamp")
 SPLITS = ("split", "partition")
@@ -128,5 +128,5 @@ def _refuse_wrong(source: Source, asked: Mapping[str, str]) -> None:
 
 def _cure(role: str, name: str, names: list[str]) -> str:
     if role == "split" or name != role:
-        return nearest(name, names)
+        return did_you_mean(name, names) or "Name one of these."
     return f"Pass columns={{{role!r}: '<your name>'}} (--columns {role}=YOUR_NAME)."

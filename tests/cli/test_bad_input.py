@@ -97,6 +97,8 @@ def test_a_file_that_cannot_be_read_is_refused(
         (["--memory", "lots"], "16GB"),
         (["--columns", "user_id"], "user_id=yours"),
         (["--columns", "usr_id=user_id"], "user_id"),
+        (["--columns", "user_id=nope"], "'timestamp']. Name one of these."),
+        (["--columns", "user_id=userid"], "Did you mean 'user_id'?"),
         (["--config", "none.toml"], "no such file"),
         (["--split-column", "part"], "no column 'part'"),
     ],
