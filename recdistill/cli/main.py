@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from recdistill import __version__
 from recdistill.cli import (
@@ -28,7 +28,7 @@ from recdistill.cli import (
     tune,
 )
 from recdistill.errors import RecdistillError
-from recdistill.registry import nearest
+from recdistill.registry import did_you_mean, nearest
 
 # Threads that wait spin by default; where other processes want the cores too, training then takes ten times as long.
 # Read when torch is first loaded, which is later. A value that is set already stays.
@@ -54,10 +54,19 @@ VERBS = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse whose refusals take one line."""
+    """argparse whose refusals take one line, each by the verb that it is about."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, rest = super().parse_known_args(args, namespace)
+        if rest:
+            named = next((word.partition("=")[0] for word in rest if word.startswith("--")), "")
+            cure = did_you_mean(named, [one for one in self._option_string_actions if one.startswith("--")])
+            self.error(f"unrecognized arguments: {' '.join(rest)}. {cure}".rstrip(". "))
+        return options, rest
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}. See {self.prog} --help\n")
+        end = "" if message.endswith("?") else "."
+        self.exit(2, f"{self.prog}: error: {message}{end} See {self.prog} --help\n")
 
 
 def build_parser() -> argparse.ArgumentParser:

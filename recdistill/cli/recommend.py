@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 HELP = "ask an artifact for recommendations (without torch)"
 SIMILAR = 3
 """Titles that are shown for one that is not known."""
+COMPARED = 5_000
+"""Items up to which a title that is not known is compared with each: some tenths of a second."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
     if unknown:
         print(f"not in the catalogue, skipped: {', '.join(map(str, unknown))}", file=sys.stderr)
     for one in unknown:
-        if similar := recommender.find(one)[:SIMILAR]:
+        if similar := recommender.find(one)[:SIMILAR] or _spelled_like(recommender, one):
             print(f"  like {one!r}: {', '.join(_called(*pair) for pair in similar)}", file=sys.stderr)
     if options.user is not None and recommender.users is None:
         print("this model has no user table: --user is not used", file=sys.stderr)
@@ -62,6 +64,20 @@ def main(options: argparse.Namespace) -> int:
         )
         print(f"{a.rank:3}  {a.score:8.3f}  {known}")
     return 0
+
+
+def _spelled_like(recommender: Recommender, text: str) -> list[tuple[Any, str | None]]:
+    """The items whose title, or id of letters, is nearest to `text`, whatever the case; none of a large catalogue."""
+    if len(recommender.items) > COMPARED:
+        return []
+    import difflib
+
+    ids = recommender.items.ids().tolist()
+    named: dict[str, tuple[Any, str | None]] = {}
+    for item_id, title in zip(ids, recommender.titles(ids), strict=True):
+        if title or isinstance(item_id, str):
+            named.setdefault((title or item_id).casefold(), (item_id, title))
+    return [named[name] for name in difflib.get_close_matches(text.casefold(), named, n=SIMILAR)]
 
 
 def _find(recommender: Recommender, options: argparse.Namespace) -> int:

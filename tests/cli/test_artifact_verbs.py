@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from recdistill import artifact
+from recdistill.cli import recommend
 from recdistill.cli.main import main
 from recdistill.data.vocab import Vocab
 from recdistill.serving.scorers import BagScorer
@@ -88,3 +89,26 @@ def test_items_are_found_by_their_title(titled: Path, capsys: pytest.CaptureFixt
 def test_what_is_like_an_unknown_title_is_shown(titled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recommend", str(titled), "--history", "toy story", "--k", "1"]) == 0
     assert "like 'toy story': 0  Toy Story (1995)" in capsys.readouterr().err
+
+
+def test_a_misspelt_title_is_answered_with_the_nearest(
+    titled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["recommend", str(titled), "--history", "Toy Storry", "--k", "1"]) == 0
+    assert "like 'Toy Storry': 0  Toy Story (1995)\n" in capsys.readouterr().err
+    monkeypatch.setattr(recommend, "COMPARED", 4)
+    assert main(["recommend", str(titled), "--history", "Toy Storry", "--k", "1"]) == 0
+    assert "like" not in capsys.readouterr().err
+
+
+def test_an_option_that_is_not_there_is_refused_by_its_verb(titled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["recommend", str(titled), "--histroy", "1"])
+    line = capsys.readouterr().err
+    assert line == (
+        "recdistill recommend: error: unrecognized arguments: --histroy 1. Did you mean '--history'? "
+        "See recdistill recommend --help\n"
+    )
+    with pytest.raises(SystemExit):
+        main(["data", "list", "--zzzzzz"])
+    assert "unrecognized arguments: --zzzzzz. See recdistill data list --help" in capsys.readouterr().err
