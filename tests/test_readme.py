@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from recdistill.cli.main import main
+from recdistill.search import budget
 from tests.conftest import tiny_frame
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +51,7 @@ def asked(curl: list[str], place: str) -> bool:
 
 def test_every_block_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(budget, "MOST_TRIALS", 3)  # of a search that may take minutes
     log = tiny_frame().rename(columns={"user_id": "userId", "item_id": "movieId"})
     log["movieId"] = log["movieId"].astype(str).str.extract(r"(\d+)", expand=False).astype(int)
     log["timestamp"] += 1_500_000_000
