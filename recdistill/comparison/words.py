@@ -87,9 +87,12 @@ def counts_line(name: str, told: Row) -> str | None:
 
 
 def claims(table: Row) -> list[str]:
-    """How the default stands: against every method over the logs, against the student alone on each, the gap."""
+    """How the default stands: against every method over the logs, against the student alone on each, the gap.
+
+    The dimension with the most methods comes first.
+    """
     lines = []
-    for dim in table["dims"]:
+    for dim in sorted(table["dims"], key=lambda dim: -len(mean_rows(table, dim))):
         rows = {row["method"]: row for row in mean_rows(table, dim)}
         if "default" not in rows:
             continue

@@ -152,3 +152,11 @@ def test_one_other_method_is_counted_as_one() -> None:
     rows = [{**mean, "method": name, "metrics": {"ndcg@20": at}} for name, at in (("default", 0.2), ("cd", 0.1))]
     claims = words.claims({"dims": [4], "mean": rows, "rows": [], "gap": {"median": None}})
     assert "on a; the one other method is not above it;" in claims[0]
+
+
+def test_the_dimension_with_the_most_methods_is_told_first() -> None:
+    mean = {"logs": ["a"], "all_logs": True, "against": {}, "metrics": {"ndcg@20": 0.2}}
+    tried = [(16, "default"), (16, "cd"), (32, "default"), (32, "cd"), (32, "rrd")]
+    rows = [{**mean, "method": name, "dim": dim} for dim, name in tried]
+    claims = words.claims({"dims": [16, 32], "mean": rows, "rows": [], "gap": {"median": None}})
+    assert [line[:4] for line in claims] == ["d=32", "d=16"]
