@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recdistill.distillation.methods import Methods, read_methods
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_rules import SAMPLED_FROM
 
 if TYPE_CHECKING:
+    from recdistill.distillation.methods import Methods
     from recdistill.knowledge.store import Knowledge
     from recdistill.models.two_tower import TwoTowerConfig
 
@@ -21,6 +21,8 @@ the weight on labels, beside soft labels alone: ml-1m, taught by an ensemble, d 
 
 
 def together() -> Methods:
+    from recdistill.distillation.methods import read_methods  # with torch, which a refused run does without
+
     return read_methods(TOGETHER)
 
 

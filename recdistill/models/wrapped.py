@@ -117,10 +117,10 @@ class WrappedRanker(Ranker):
             raise own.refused("is no torch module, so nothing can be distilled into it; wrap an nn.Module")
         self.chosen = {}
         told: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
-        tried = []
-        for share in self._label_shares(methods, valid):
+        tried, shares = [], self._label_shares(methods, valid)
+        for share in shares:
             scorer = self._trained(train, knowledge, methods, valid, label_share=share, **told)
-            reached = 0.0 if valid is None else valid_ndcg(scorer, train, valid)
+            reached = 0.0 if valid is None or len(shares) == 1 else valid_ndcg(scorer, train, valid)
             tried.append((reached, share, self.model, self._served, scorer))
         _, share, self.model, self._served, scorer = max(tried, key=lambda one: one[0])
         self._keep(scorer, train, seed)

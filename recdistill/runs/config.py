@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
 
 
-WITHOUT = (None, "soft_labels")
-"""In the place of a method: the default, and soft labels over all items (`distillation.default.SOFT_LABELS`)."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistilConfig:
     top_k: int = 200
@@ -48,13 +44,20 @@ class DistilConfig:
                 raise ConfigError(f"distil.{name} = {epochs}: give at least one epoch, or leave it out")
         if self.temperature is not None and not self.temperature > 0:
             raise ConfigError(f"distil.temperature = {self.temperature}: give a number above 0")
-        if self.labels is not None and self.method in WITHOUT:
+        if self.labels is not None and not self._by_objectives:
             without = "without distil.method" if self.method is None else f"with distil.method = {self.method!r}"
             raise ConfigError(f"distil.labels = {self.labels!r} {without}: set student.label_share instead")
 
+    @property
+    def _by_objectives(self) -> bool:
+        """Whether any is named: neither the default nor soft labels."""
+        from recdistill.distillation.default import SOFT_LABELS
+
+        return self.method not in (None, SOFT_LABELS)
+
     def methods(self) -> Methods | None:
         """What the student learns by, read and checked; none for the default, and for soft labels."""
-        if self.method in WITHOUT:
+        if self.method is None or not self._by_objectives:
             return None
         from recdistill.distillation.methods import read_methods
 
