@@ -27,9 +27,11 @@ def explain_default(facts: LogFacts | None = None, *, dim: int = 32) -> list[str
     config, counted = TwoTower(dim=dim, user_id=False).config, facts or MIDDLING
     tried, rule = method_candidates(config, together()), plan(config, counted, distilled=True)
     shares, dropouts = _values(tried, "label_share"), _values(tried, "history_dropout")
+    ordered, scored = _depth("rrd", "k"), _depth("margin_mse", "of")
     return [
-        "Taught: the order of the teacher's best 40 above drawn others (RRD) and the differences of its scores among "
-        "its best 100 (Margin-MSE), beside the labels' softmax; soft labels over all items where it gives lists alone.",
+        f"Taught: the order of the teacher's best {ordered} above drawn others (RRD) and the differences of its scores "
+        f"among its best {scored} (Margin-MSE), beside the labels' softmax; soft labels over all items where it gives "
+        "lists alone.",
         f"Student: {dim} numbers an item; a user is the sum of the history, so that people never seen are served. It "
         "starts from the singular vectors of what the teacher says, or of the log where it gives lists alone.",
         f"Chosen on valid from {len(tried)} sets: the labels' share ({shares}), how much of a history is hidden "
@@ -50,6 +52,13 @@ def _ruled(rule: Any, facts: LogFacts) -> str:
         f"{tables}, softmax temperature {rule.tau:.3g}, user weight {rule.user_weight:.2g} (0: every row counts alike, "
         f"1: every user), {rule.epochs} epochs, {sampled}."
     )
+
+
+def _depth(method: str, name: str) -> int:
+    """Of a teacher's list, how many items a method of the default looks at: `name` of its first source."""
+    taught = {one.name: one for one in together().taught}
+    found: int = getattr(next(iter(taught[method].sources().values())), name)
+    return found
 
 
 def _values(tried: Sequence[dict[str, Any]], name: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from recdistill.candidates.pairs import TeacherPairs
+from recdistill.candidates.teacher_top import TeacherTop
 from recdistill.comparison.explaining import explain_default
+from recdistill.distillation.default import together
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_rules import LogFacts, plan
 
@@ -19,3 +22,11 @@ def test_for_a_log_the_rules_are_resolved() -> None:
         assert f"{rule.epochs} epochs" in line
         assert ("one table" in line) == rule.tied
         assert f"{facts.users:,} users" in line
+
+
+def test_how_deep_the_teachers_lists_go_is_what_the_methods_look_at() -> None:
+    rrd, margin_mse = together().taught
+    interesting, pairs = rrd.sources()["interesting"], margin_mse.sources()["first", "second"]
+    assert isinstance(interesting, TeacherTop) and isinstance(pairs, TeacherPairs)
+    taught = explain_default()[0]
+    assert f"best {interesting.k} above" in taught and f"best {pairs.of} (" in taught
