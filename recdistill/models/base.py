@@ -69,6 +69,8 @@ class Ranker(ABC):
     Config: ClassVar[type]
     softmax_scores: ClassVar[bool] = False
     """Whether scores are logits of a softmax over all items, so that a teacher needs no temperature."""
+    has_vectors: ClassVar[bool] = True
+    """Whether a score is a product of a user's and an item's vector, which some methods need of a teacher."""
 
     config: Any
     chosen: dict[str, Any]

@@ -57,6 +57,7 @@ class EASE(Ranker):
     """
 
     kind: ClassVar[str] = "ease"
+    has_vectors: ClassVar[bool] = False
     label: ClassVar[str] = "EASE"
     about: ClassVar[str] = "linear, item to item"
     meaning: ClassVar[str] = (

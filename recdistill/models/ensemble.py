@@ -91,6 +91,7 @@ class Ensemble(Ranker):
     """
 
     kind: ClassVar[str] = "ensemble"
+    has_vectors: ClassVar[bool] = False
     label: ClassVar[str] = "ensemble"
     about: ClassVar[str] = "several models, one ranking"
     meaning: ClassVar[str] = "Several models whose scores are weighed together; the weights are chosen on valid."

@@ -53,6 +53,7 @@ class GraphFilter(Ranker):
     """
 
     kind: ClassVar[str] = "gf_cf"
+    has_vectors: ClassVar[bool] = False
     label: ClassVar[str] = "GF-CF"
     about: ClassVar[str] = "a filter on the item graph"
     meaning: ClassVar[str] = (

@@ -24,6 +24,7 @@ class Popularity(Ranker):
     """score = log of an item's interactions, so that its softmax is the item's share of the log."""
 
     kind: ClassVar[str] = "popularity"
+    has_vectors: ClassVar[bool] = False
     label: ClassVar[str] = "popularity"
     about: ClassVar[str] = "the same list for everyone"
     meaning: ClassVar[str] = "Recommends the same most-taken items to everyone: the floor that a model must clear."

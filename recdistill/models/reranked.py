@@ -81,6 +81,7 @@ class Reranked(Ranker):
     """
 
     kind: ClassVar[str] = "reranked"
+    has_vectors: ClassVar[bool] = False
     label: ClassVar[str] = "two stages"
     about: ClassVar[str] = "retrieved, then ranked again"
     meaning: ClassVar[str] = (

@@ -214,6 +214,18 @@ class RunConfig:
             raise ConfigError(f"{role}: {error}") from None
         return kind, settings
 
+    def check_methods(self) -> None:
+        """Raises ConfigError for methods that are none, and for one that asks for what the teacher's kind never has."""
+        from recdistill.models.registry import MODELS
+
+        methods, (kind, _) = self.distil.methods(), self.model("teacher")
+        for method in () if methods is None or MODELS[kind].has_vectors else methods.taught:
+            if "vectors" in method.needs():
+                raise ConfigError(
+                    f"distil.method: {method.name} needs the teacher's vectors, and teacher.kind = {kind!r} has none. "
+                    "Take a teacher that has them, such as teacher.kind = 'two_tower', or another method."
+                )
+
     @classmethod
     def of_run(cls, folder: Path) -> RunConfig:
         """What the run in this folder was made with."""

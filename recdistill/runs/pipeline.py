@@ -111,7 +111,7 @@ class Made:
 
 def make(workshop: Workshop, config: RunConfig) -> Made:
     """Read, split, plan, choose and train, in an open folder."""
-    config.distil.methods()  # refused before anything is read
+    config.check_methods()  # refused before anything is read
     split, data = workshop.encode(config)
     metrics, cut = _metrics(config, split)
     _check_features(config, split)

@@ -27,7 +27,6 @@ BLIND = {"popularity"}
 """Models that see no difference between users, and cannot know whose square is which."""
 HALVED = {"two_tower", "deep_tower", "reranked", "self_attention"}
 """Models whose popularity is stored in half floats."""
-WITHOUT_VECTORS = {"ease", "ensemble", "gf_cf", "popularity", "reranked"}
 
 
 @pytest.fixture
@@ -145,7 +144,7 @@ def test_order_and_repetition_in_a_history_change_no_answer(
 
 
 def test_vectors_and_bias_are_the_score(model: Ranker, checkerboard: KnownLog) -> None:
-    assert model.scorer.vectors == (model.kind not in WITHOUT_VECTORS)
+    assert model.scorer.vectors == model.has_vectors
     if not model.scorer.vectors:
         return
     users = model.user_vectors(checkerboard.histories, checkerboard.rows)

@@ -52,6 +52,14 @@ def test_labels_beside_soft_labels_are_refused(tmp_path: Path, capsys: pytest.Ca
     )
 
 
+def test_a_method_that_needs_vectors_is_refused_beside_a_teacher_without_them_before_the_log_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--log", str(tmp_path / "not-there.csv"), "--out", str(tmp_path / "out")]
+    assert main([*words, "--set", "teacher.kind=ease", "--set", "distil.method=rrd,fitnet"]) == 2
+    assert "fitnet needs the teacher's vectors, and teacher.kind = 'ease' has none." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
