@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recdistill.distillation.default import together
+from recdistill.distillation.default import LARGE_FROM, together
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_rules import LogFacts, method_candidates, plan
 from recdistill.report import figures
@@ -25,13 +25,10 @@ EVIDENCE = (
 def explain_default(facts: LogFacts | None = None, *, dim: int = 32) -> list[str]:
     """What `rd.distill` without a method does and why; with `facts`, what the rules come to on that log."""
     config, counted = TwoTower(dim=dim, user_id=False).config, facts or MIDDLING
-    tried, rule = method_candidates(config, together()), plan(config, counted, distilled=True)
+    tried, rule = method_candidates(config, together(counted.items)), plan(config, counted, distilled=True)
     shares, dropouts = _values(tried, "label_share"), _values(tried, "history_dropout")
-    ordered, scored = _depth("rrd", "k"), _depth("margin_mse", "of")
     return [
-        f"Taught: the order of the teacher's best {ordered} above drawn others (RRD) and the differences of its scores "
-        f"among its best {scored} (Margin-MSE), beside the labels' softmax; soft labels over all items where it gives "
-        "lists alone.",
+        _taught(None if facts is None else facts.items),
         f"Student: {dim} numbers an item; a user is the sum of the history, so that people never seen are served. It "
         "starts from the singular vectors of what the teacher says, or of the log where it gives lists alone.",
         f"Chosen on valid from {len(tried)} sets: the labels' share ({shares}), how much of a history is hidden "
@@ -54,11 +51,22 @@ def _ruled(rule: Any, facts: LogFacts) -> str:
     )
 
 
-def _depth(method: str, name: str) -> int:
-    """Of a teacher's list, how many items a method of the default looks at: `name` of its first source."""
-    taught = {one.name: one for one in together().taught}
-    found: int = getattr(next(iter(taught[method].sources().values())), name)
-    return found
+def _taught(n_items: int | None) -> str:
+    """What teaches, of a catalogue of this size; without one, of both."""
+    pair, with_own_top = _sources(LARGE_FROM - 1), _sources(LARGE_FROM)
+    scores = f"the differences of its scores among its best {pair['margin_mse'].of} (Margin-MSE)"
+    own_top = f"soft labels on its best {with_own_top['rce_kd'].k} and the student's own (RCE-KD)"
+    large = f"{figures.count(LARGE_FROM)} items"
+    second = f"{scores}, from {large} {own_top}" if n_items is None else own_top if n_items >= LARGE_FROM else scores
+    return (
+        f"Taught: the order of the teacher's best {pair['rrd'].k} above drawn others (RRD) and {second}, beside the "
+        "labels' softmax; soft labels over all items where it gives lists alone."
+    )
+
+
+def _sources(n_items: int) -> dict[str, Any]:
+    """Of each method of the default, where the teacher's list that it looks at comes from."""
+    return {one.name: next(iter(one.sources().values())) for one in together(n_items).taught}
 
 
 def _values(tried: Sequence[dict[str, Any]], name: str) -> str:

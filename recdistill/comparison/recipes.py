@@ -18,7 +18,7 @@ from recdistill.comparison.space import (
     Axis,
     tempered,
 )
-from recdistill.distillation.default import together
+from recdistill.distillation.default import beyond_first, together
 from recdistill.distillation.methods import Methods, read_methods
 from recdistill.errors import ConfigError
 from recdistill.knowledge.distill import distill
@@ -85,6 +85,10 @@ class Recipe(ABC):
     def version(self) -> Any:
         """Changes when the same settings give another student."""
 
+    def by_rule(self, facts: LogFacts) -> dict[str, Any]:
+        """What else the log decides, as it enters a key."""
+        return {}
+
     def first(self, student: Mapping[str, Any], facts: LogFacts) -> dict[str, Any]:
         """The rule's settings, which are the first trial."""
         return {**candidates(_config(student), facts)[0], EPOCHS_SHARE.name: 1.0}
@@ -125,8 +129,11 @@ class Default(Recipe):
     def version(self) -> Any:
         return VERSIONS["student"]
 
+    def by_rule(self, facts: LogFacts) -> dict[str, Any]:
+        return beyond_first(facts.items)
+
     def first(self, student: Mapping[str, Any], facts: LogFacts) -> dict[str, Any]:
-        return {**method_candidates(_config(student), together())[0], EPOCHS_SHARE.name: 1.0}
+        return {**method_candidates(_config(student), together(facts.items))[0], EPOCHS_SHARE.name: 1.0}
 
     def train(self, job: Job) -> Ranker:
         return distill(job.taught_by().known, student=job.student(), on=job.train, **job.told())

@@ -24,4 +24,5 @@ def resolved(recipe: Recipe, settings: Mapping[str, Any], facts: LogFacts) -> di
     student = {name: value for name, value in settings.items() if "." not in name}
     told = plan(TwoTower(**student, user_id=False).config, facts, distilled=recipe.distilled)
     changed = {one.name: getattr(told, one.name) for one in fields(told) if getattr(told, one.name) != one.default}
-    return {**changed, **{name: value for name, value in settings.items() if "." in name}}
+    of_method = {name: value for name, value in settings.items() if "." in name}
+    return {**changed, **recipe.by_rule(facts), **of_method}

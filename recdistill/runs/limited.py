@@ -12,6 +12,7 @@ from recdistill import files
 from recdistill.compression.sizes import NARROWEST, Shape, parsed_size, student_bytes, widest
 from recdistill.compression.times import fast_shapes, time_in_seconds
 from recdistill.compression.trials import Effort, Trials, Tried
+from recdistill.distillation.default import beyond_first
 from recdistill.evaluation.footprint import latency
 from recdistill.models.fitted import FittedRanker
 from recdistill.models.two_tower import TwoTower
@@ -54,7 +55,7 @@ def within(
         kept = workshop.keep(found.student, folder, "student", part)
         return kept | {"settings": found.settings, "tried": tried} | promised
 
-    inputs = {
+    inputs: dict[str, Any] = {
         "knowledge": None if knowledge is None else knowledge.key,
         "settings": dict(settings),
         "limit": size if measured is None else {"latency": limit, "shapes": measured.key},
@@ -63,6 +64,8 @@ def within(
     }
     if distil.method is not None:
         inputs |= {"method": distil.method, "labels": distil.labels}
+    elif knowledge is not None:
+        inputs |= beyond_first(part.split.train.n_items)
     if effort != Effort():
         inputs |= {"effort": to_mapping(effort), "served": part.final}
     return workshop.run.step("budget", VERSIONS["budget"], inputs, build)

@@ -13,6 +13,7 @@ import torch
 from recdistill.candidates.catalogue import Catalogue
 from recdistill.candidates.source import Source
 from recdistill.data.interactions import HeldOut, Interactions
+from recdistill.distillation import default
 from recdistill.distillation.fused_feed import StandardisedFeed
 from recdistill.distillation.list_feed import ListFeed, tail_mass
 from recdistill.distillation.student import StudentScores, Vectors
@@ -218,7 +219,7 @@ def test_a_training_goes_on_from_its_state_in_the_middle_of_an_epoch(training: M
 
 
 def test_by_default_the_order_of_the_best_and_the_differences_of_scores_teach(
-    known: Knowledge, log: tuple[Interactions, HeldOut]
+    known: Knowledge, log: tuple[Interactions, HeldOut], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def arrays(method: list[str] | None, **more: Any) -> dict[str, np.ndarray]:
         student = TwoTower(dim=4, user_id=False, epochs=2, **more)
@@ -227,6 +228,10 @@ def test_by_default_the_order_of_the_best_and_the_differences_of_scores_teach(
     def equal(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> bool:
         return all(np.array_equal(one[name], two[name]) for name in one)
 
+    assert equal(arrays(None), arrays(["rrd", "margin_mse"]))
+    monkeypatch.setattr(default, "LARGE_FROM", known.n_items)
+    assert equal(arrays(None), arrays(["rrd", "rce_kd"])), "in a large catalogue the student's own best items are shown"
+    monkeypatch.setattr(default, "LARGE_FROM", known.n_items + 1)
     assert equal(arrays(None), arrays(["rrd", "margin_mse"]))
     soft = TwoTower(dim=4, user_id=False, epochs=2, unseen_only=True).distil(log[0], known, device="cpu")
     assert equal(arrays(None, unseen_only=True), soft.scorer.arrays()), "a setting of soft labels asks for them"
