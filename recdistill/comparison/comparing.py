@@ -178,7 +178,9 @@ class Comparison:
         teachers = self._teachers[log.name]
         source = None
         if recipe.teacher:
-            source = teachers.source(where, seed, recipe.needs(), single=recipe.teacher == "single")
+            source = teachers.source(
+                where, seed, recipe.needs(), single=recipe.teacher == "single", or_lists=recipe.or_lists
+            )
         part = log.final if where == "final" else log.selection
         given = student_settings(self._config, settings, dim, ordered=teachers.choice().ordered)
         return Job(

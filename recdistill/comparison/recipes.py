@@ -18,7 +18,7 @@ from recdistill.comparison.space import (
     Axis,
     tempered,
 )
-from recdistill.distillation.default import beyond_first, together
+from recdistill.distillation.default import DEFAULT_NEEDS, beyond_first, together
 from recdistill.distillation.methods import Methods, read_methods
 from recdistill.errors import ConfigError
 from recdistill.knowledge.distill import distill
@@ -76,6 +76,8 @@ class Recipe(ABC):
     teacher: ClassVar[Literal["", "best", "single"]] = "best"
     """Who teaches it: nobody, the best on valid, or the best that is no ensemble."""
     distilled: ClassVar[bool] = True
+    or_lists: ClassVar[bool] = False
+    """Whether it learns from lists alone where no teacher gives what it needs."""
 
     def needs(self) -> frozenset[str]:
         """Of the teacher, in the words of `objectives.base.NEEDS`."""
@@ -125,6 +127,11 @@ class Alone(Recipe):
 
 class Default(Recipe):
     """`rd.distill` without a method."""
+
+    or_lists = True
+
+    def needs(self) -> frozenset[str]:
+        return DEFAULT_NEEDS
 
     def version(self) -> Any:
         return VERSIONS["student"]

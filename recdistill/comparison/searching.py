@@ -67,7 +67,9 @@ class Search:
         part, dim = self.log.selection, self.config.dims[0]
         source = None
         if recipe.teacher:
-            source = self.teachers.source("selection", 0, recipe.needs(), single=recipe.teacher == "single")
+            source = self.teachers.source(
+                "selection", 0, recipe.needs(), single=recipe.teacher == "single", or_lists=recipe.or_lists
+            )
         given = student_settings(self.config, settings, dim, ordered=self.teachers.choice().ordered)
         given["epochs_share"] *= self.config.search_share
         job = Job(

@@ -107,12 +107,20 @@ class Teachers:
         return sum(self._fitted(kind, part, seed).seconds for kind in kinds)
 
     def source(
-        self, where: Literal["final", "selection"], seed: int, needs: frozenset[str], *, single: bool = False
-    ) -> Source:
-        """The best teacher that gives what is needed; KnowledgeError, with what each lacks, where none does."""
+        self, where: Literal["final", "selection"], seed: int, needs: frozenset[str], *, single: bool = False,
+        or_lists: bool = False,
+    ) -> Source:  # fmt: skip
+        """The best teacher that gives what is needed; KnowledgeError, with what each lacks, where none does, unless
+        lists will do."""
         asked = (where, seed, needs, single)
         if self._last is None or self._last[0] != asked:
-            self._last = asked, self._source(self._part(where), seed, needs, single)
+            try:
+                found = self._source(self._part(where), seed, needs, single)
+            except KnowledgeError:
+                if not or_lists:
+                    raise
+                found = self._source(self._part(where), seed, frozenset({"top_k"}), single)
+            self._last = asked, found
         return self._last[1]
 
     def _source(self, part: Part, seed: int, needs: frozenset[str], single: bool) -> Source:

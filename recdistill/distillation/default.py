@@ -29,6 +29,10 @@ these are looked for; set between logs of 4,489 and 24,915 items, not measured b
 .1247, .1268, .1263; lastfm .1634, .1636 and ml-1m .2703, .2705, where the second takes 1.6 to 1.9 times as long."""
 
 
+DEFAULT_NEEDS = frozenset({"top_k", "scores", "all_scores"})
+"""What a knowledge must give for either of them; where it does not, soft labels teach."""
+
+
 def names(n_items: int) -> tuple[str, ...]:
     """What the default is of, by the size of the catalogue."""
     return WITH_OWN_TOP if n_items >= LARGE_FROM else TOGETHER
@@ -49,7 +53,7 @@ def default_methods(student: object, knowledge: Knowledge) -> Methods | None:
     """`together`, or nothing, which is soft labels: where the teacher gives lists without scores of the others, and
     for what `learns_together` leaves out.
     """
-    if type(student) is not TwoTower or not {"top_k", "scores", "all_scores"} <= knowledge.gives:
+    if type(student) is not TwoTower or not knowledge.gives >= DEFAULT_NEEDS:
         return None
     return together(knowledge.n_items) if learns_together(student.config, knowledge.n_items) else None
 

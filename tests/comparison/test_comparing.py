@@ -130,6 +130,21 @@ def test_a_method_that_the_best_teacher_cannot_teach_learns_from_the_next_and_sa
     assert not list((tmp_path / "new" / "steps").glob("*")), "what cannot be is known without asking a teacher again"
 
 
+def test_the_default_asks_for_all_scores_and_takes_lists_where_no_teacher_has_them(
+    compared: Compared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recdistill.knowledge.extract.LOGITS_BYTES", 0)
+    logs = {"first": compared.logs["first"]}
+    for members, teacher in ((("ease",), "ease"), (("ease", "als"), "als")):
+        out = tmp_path / teacher
+        given = config(methods=("default",), members=members, teacher={})
+        compare(logs, given, out=out, work=out / "work")
+        told, best = record(out, "first", "default-d4-s0"), record(out, "first", "teacher-s0")["choice"]["kind"]
+        assert told["status"] == "measured"
+        assert told["teacher"]["kind"] == teacher
+        assert bool(told["teacher"]["note"]) == (best not in ("als", teacher))
+
+
 def test_all_methods_can_be_trained_where_a_teacher_has_vectors(compared: Compared, tmp_path: Path) -> None:
     teacher = {"two_tower": {"dim": 8, "epochs": 4, "order": False}}
     given = config(
