@@ -53,14 +53,16 @@ def _ruled(rule: Any, facts: LogFacts) -> str:
 
 def _taught(n_items: int | None) -> str:
     """What teaches, of a catalogue of this size; without one, of both."""
-    pair, with_own_top = _sources(LARGE_FROM - 1), _sources(LARGE_FROM)
-    scores = f"the differences of its scores among its best {pair['margin_mse'].of} (Margin-MSE)"
-    own_top = f"soft labels on its best {with_own_top['rce_kd'].k} and the student's own (RCE-KD)"
-    large = f"{figures.count(LARGE_FROM)} items"
-    second = f"{scores}, from {large} {own_top}" if n_items is None else own_top if n_items >= LARGE_FROM else scores
+    small, large = _sources(LARGE_FROM - 1), _sources(LARGE_FROM)
+    of_small = (
+        f"the order of the teacher's best {small['rrd'].k} above drawn others (RRD) and the differences of its scores "
+        f"among its best {small['margin_mse'].of} (Margin-MSE)"
+    )
+    of_large = f"soft labels on the teacher's best {large['rce_kd'].k} items and the student's own (RCE-KD)"
+    told = of_small if n_items is None or n_items < LARGE_FROM else of_large
+    told += f"; from {figures.count(LARGE_FROM)} items {of_large}" if n_items is None else ""
     return (
-        f"Taught: the order of the teacher's best {pair['rrd'].k} above drawn others (RRD) and {second}, beside the "
-        "labels' softmax; soft labels over all items where it gives lists alone."
+        f"Taught: {told}; beside the labels' softmax. Soft labels of all items where it gives lists alone."
     )
 
 

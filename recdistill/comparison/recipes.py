@@ -18,7 +18,7 @@ from recdistill.comparison.space import (
     Axis,
     tempered,
 )
-from recdistill.distillation.default import DEFAULT_NEEDS, beyond_first, together
+from recdistill.distillation.default import DEFAULT_NEEDS, beyond_small, together
 from recdistill.distillation.methods import Methods, read_methods
 from recdistill.errors import ConfigError
 from recdistill.knowledge.distill import distill
@@ -137,7 +137,7 @@ class Default(Recipe):
         return VERSIONS["student"]
 
     def by_rule(self, facts: LogFacts) -> dict[str, Any]:
-        return beyond_first(facts.items)
+        return beyond_small(facts.items)
 
     def first(self, student: Mapping[str, Any], facts: LogFacts) -> dict[str, Any]:
         return {**method_candidates(_config(student), together(facts.items))[0], EPOCHS_SHARE.name: 1.0}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from recdistill.models.two_tower import TwoTower
 from recdistill.models.two_tower_rules import SAMPLED_FROM
@@ -20,33 +21,35 @@ the weight on labels, beside soft labels alone: ml-1m, taught by an ensemble, d 
 .2701); lastfm, two seeds, d = 32 .1630, .1622 (.1602, .1612; rrd alone .1638, .1625, margin_mse alone .1603, .1598)."""
 
 
-WITH_OWN_TOP = ("rrd", "rce_kd")
-"""The order of the teacher's best items, and soft labels on the student's own best ones beside the teacher's."""
+IN_LARGE = ("rce_kd",)
+"""Of a large catalogue: soft labels on the teacher's best items and on the student's own best ones."""
+LARGE_FIRST = {"history_dropout": 0.1, "label_share": 0.1, "learning_rate": 1e-2}
+"""What such a student tries first."""
 LARGE_FROM = 10_000
 """Items from which the others that are drawn for a list are rarely those that the student ranks too high, so that
-these are looked for; set between logs of 4,489 and 24,915 items, not measured between them. NDCG@20 on valid by
-`TOGETHER`, by `WITH_OWN_TOP` and by rce_kd alone, d = 32: 15,000 users of amazon-book .0938, .0974, .0962; citeulike-t
-.1247, .1268, .1263; lastfm .1634, .1636 and ml-1m .2703, .2705, where the second takes 1.6 to 1.9 times as long."""
-
-
+these are looked for; set between logs of 4,489 and 24,915 items, not measured between them. NDCG@20 on valid, d = 32,
+one seed, taught by a two-tower: 15,000 users of amazon-book .0985 (`TOGETHER` .0938; rrd beside rce_kd .0974),
+citeulike-t .1266 (.1250; .1268). With half of the weight on labels .0962 and .1263; with .1 and more hidden (.3) .0978
+and .1253."""
 DEFAULT_NEEDS = frozenset({"top_k", "scores", "all_scores"})
 """What a knowledge must give for either of them; where it does not, soft labels teach."""
 
 
 def names(n_items: int) -> tuple[str, ...]:
     """What the default is of, by the size of the catalogue."""
-    return WITH_OWN_TOP if n_items >= LARGE_FROM else TOGETHER
+    return IN_LARGE if n_items >= LARGE_FROM else TOGETHER
 
 
 def together(n_items: int) -> Methods:
     from recdistill.distillation.methods import read_methods  # with torch, which a refused run does without
 
-    return read_methods(names(n_items))
+    methods = read_methods(names(n_items))
+    return replace(methods, first=LARGE_FIRST) if n_items >= LARGE_FROM else methods
 
 
-def beyond_first(n_items: int) -> dict[str, list[str]]:
+def beyond_small(n_items: int) -> dict[str, Any]:
     """What of it enters the key of a training: nothing for a small catalogue, whose default was there first."""
-    return {} if names(n_items) == TOGETHER else {"default": list(names(n_items))}
+    return {"default": [*IN_LARGE, LARGE_FIRST]} if n_items >= LARGE_FROM else {}
 
 
 def default_methods(student: object, knowledge: Knowledge) -> Methods | None:

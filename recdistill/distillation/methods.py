@@ -65,6 +65,8 @@ class Methods:
     """An objective of labels in the place of the model's own; none: the model's own."""
     label_share: float | None = None
     """Weight of the labels; the rest is the methods'. None: by the model's rule."""
+    first: Mapping[str, float] | None = None
+    """Settings of the student that are tried first; none: the model's own."""
 
     def require(self, knowledge: Knowledge) -> None:
         """Raises KnowledgeError where the knowledge lacks what a method needs."""

@@ -51,7 +51,7 @@ def distill(
     `method` is an objective by name, several of them, or `{"rrd": {"weight": 1.0, "adapt": …, "shown": …, setting:
     value}, …}`, where a number in the place of the settings is the weight, `{"rrd": 1.0, "de": 0.5}`; or
     `"soft_labels"`: over all items, in one pass with the labels. None: `rrd` and `margin_mse` together,
-    from 10,000 items `rrd` and `rce_kd`, where the teacher tells all its scores or has vectors, else soft labels (see
+    from 10,000 items `rce_kd`, where the teacher tells all its scores or has vectors, else soft labels (see
     `distillation/default.py`). `labels` names another objective of labels than the student's own, or gives their share,
     `{"weight": 0.3}`; the rest is the methods'. `valid` chooses settings that are not given.
 

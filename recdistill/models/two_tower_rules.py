@@ -200,7 +200,8 @@ def method_candidates(config: TwoTowerConfig, methods: Methods) -> list[dict[str
     fixed = {} if methods.label_share is None else {"label_share": methods.label_share}
     if config.user_id:
         return [{"label_share": either(config.label_share, 0.5), **fixed}]
-    unset = [{k: v for k, v in choice.items() if getattr(config, k) is None} | fixed for choice in METHOD_CANDIDATES]
+    named = METHOD_CANDIDATES if methods.first is None else (methods.first, *METHOD_CANDIDATES[:-1])  # as many
+    unset = [{k: v for k, v in choice.items() if getattr(config, k) is None} | fixed for choice in named]
     return [choice for place, choice in enumerate(unset) if choice not in unset[:place]]
 
 

@@ -12,7 +12,7 @@ from recdistill import files
 from recdistill.compression.sizes import NARROWEST, Shape, parsed_size, student_bytes, widest
 from recdistill.compression.times import fast_shapes, time_in_seconds
 from recdistill.compression.trials import Effort, Trials, Tried
-from recdistill.distillation.default import beyond_first
+from recdistill.distillation.default import beyond_small
 from recdistill.evaluation.footprint import latency
 from recdistill.models.fitted import FittedRanker
 from recdistill.models.two_tower import TwoTower
@@ -65,7 +65,7 @@ def within(
     if distil.method is not None:
         inputs |= {"method": distil.method, "labels": distil.labels}
     elif knowledge is not None:
-        inputs |= beyond_first(part.split.train.n_items)
+        inputs |= beyond_small(part.split.train.n_items)
     if effort != Effort():
         inputs |= {"effort": to_mapping(effort), "served": part.final}
     return workshop.run.step("budget", VERSIONS["budget"], inputs, build)

@@ -14,7 +14,7 @@ from recdistill.compression.convert import compress
 from recdistill.compression.rivals import RIVALS, Rival, Sources
 from recdistill.data import splits
 from recdistill.data.widened import new_items, widened
-from recdistill.distillation.default import beyond_first
+from recdistill.distillation.default import beyond_small
 from recdistill.evaluation.cold_items import cold_items
 from recdistill.evaluation.evaluator import evaluate_scorer
 from recdistill.evaluation.footprint import footprint
@@ -234,7 +234,7 @@ class Workshop:
         if distil.method is not None:
             inputs |= {"method": distil.method, "labels": distil.labels}
         else:
-            inputs |= beyond_first(part.split.train.n_items)
+            inputs |= beyond_small(part.split.train.n_items)
         return self.run.step("student", VERSIONS["student"], inputs, build)
 
     def cut(self, teacher: Done, dim: int, part: Part) -> Done:
