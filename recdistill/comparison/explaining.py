@@ -61,9 +61,7 @@ def _taught(n_items: int | None) -> str:
     of_large = f"soft labels on the teacher's best {large['rce_kd'].k} items and the student's own (RCE-KD)"
     told = of_small if n_items is None or n_items < LARGE_FROM else of_large
     told += f"; from {figures.count(LARGE_FROM)} items {of_large}" if n_items is None else ""
-    return (
-        f"Taught: {told}; beside the labels' softmax. Soft labels of all items where it gives lists alone."
-    )
+    return f"Taught: {told}; beside the labels' softmax. Soft labels of all items where it gives lists alone."
 
 
 def _sources(n_items: int) -> dict[str, Any]:
