@@ -74,7 +74,7 @@ def markdown(table: Mapping[str, Any], dim: int, methods: int = 12) -> str:
         method = row["method"]
         found = [at.get((name, method, dim)) for name in names]
         cells = [figures.quality(None if one is None else one["metrics"][METRIC]) for one in found]
-        mean = figures.quality(row["metrics"][METRIC]) if row["all_logs"] else f"({len(row['logs'])} logs)"
+        mean = figures.quality(row["metrics"][METRIC]) if row["all_logs"] else f"({len(row['logs'])} of {len(names)})"
         name = f"**{words.label(method)}**" if method == "default" else words.label(method)
         lines.append(f"| {name} | {' | '.join(cells)} | {mean} | {_escaped(row['against'].get('alone'))} |")
     return "\n".join(lines)

@@ -40,9 +40,16 @@ def cannot_rows(table: Row, log: str) -> list[Row]:
 
 
 def mean_rows(table: Row, dim: int) -> list[Row]:
-    """Over the logs, best first; methods that lack a log come last, since their mean is of other logs."""
+    """Over the logs, best first; methods that lack a log come after, by how many they have and what they gain there."""
     rows = [row for row in table["mean"] if row["dim"] == dim]
-    return sorted(rows, key=lambda row: (not row["all_logs"], -row["metrics"][METRIC]))
+    reached = {id(row): row["metrics"][METRIC] if row["all_logs"] else _gain(row) for row in rows}
+    return sorted(rows, key=lambda row: (-len(row["logs"]), -reached[id(row)]))
+
+
+def _gain(row: Row) -> float:
+    """Over the student alone on the same logs: means over different logs do not compare."""
+    told = row["against"].get("alone")
+    return 0.0 if told is None else float(told["difference"])
 
 
 def difference(told: Row | None) -> str:

@@ -130,6 +130,19 @@ def test_claims_say_who_is_above_the_default() -> None:
     assert "above it: cd; not below it beyond the spread: cd, de." in words.claims(table)[0]
 
 
+def test_methods_that_lack_a_log_come_after_by_how_many_they_have_and_what_they_gain_there() -> None:
+    def mean(method: str, logs: list[str], value: float, gain: float) -> dict[str, Any]:
+        found = {"method": method, "dim": 32, "logs": logs, "all_logs": len(logs) == 3, "metrics": {"ndcg@20": value}}
+        return {**found, "against": {"alone": {"difference": gain}} if gain else {}}
+
+    rows = [
+        mean("one log", ["easy"], 0.5, 0.02), mean("lower", ["a", "b"], 0.1, 0.01), mean("alone", list("abc"), 0.1, 0),
+        mean("higher", ["b", "easy"], 0.3, 0.005), mean("default", list("abc"), 0.2, 0.1),
+    ]  # fmt: skip
+    found = [row["method"] for row in words.mean_rows({"mean": rows}, 32)]
+    assert found == ["default", "alone", "lower", "higher", "one log"]
+
+
 def test_the_note_of_the_text_explains_what_occurs_and_no_more(compared: Compared) -> None:
     table = copy.deepcopy(compared.table)
     told = [one for found in [*table["rows"], *table["mean"]] for one in found["against"].values()]
