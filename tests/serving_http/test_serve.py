@@ -128,6 +128,18 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(published: Path) -> No
         assert [line["code"] for line in log if line["message"] == "worker died"] == [-9, -9]
 
 
+def test_workers_that_are_told_to_stop_while_they_come_up_stop_and_log_nothing_but_json(published: Path) -> None:
+    with serving(published, "--workers", "2") as service:
+        until(lambda: service.ask("GET", "/ready")[0] == 200 and len(service.workers()) == 2)
+        before = service.workers()
+        for worker in before:
+            worker.kill()
+        until(lambda: len(service.workers()) == 2 and not {*before} & {*service.workers()})
+        code, log = service.end()
+        assert code == 0
+        assert not [line for line in log if line["message"] in ("worker killed", "an error was ignored")]
+
+
 def test_workers_do_not_outlive_their_parent(published: Path) -> None:
     with serving(published) as service:
         assert service.ask("GET", "/ready")[0] == 200

@@ -35,7 +35,14 @@ def to_stderr() -> None:
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers, root.level = [handler], logging.INFO
+    sys.unraisablehook = _ignored
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # its news of start and end are told here already
+
+
+def _ignored(told: sys.UnraisableHookArgs) -> None:
+    """What Python itself would print of an error that nobody can take, as where an object is deleted."""
+    error = None if told.exc_value is None else (told.exc_type, told.exc_value, told.exc_traceback)
+    LOG.warning(told.err_msg or "an error was ignored", exc_info=error, extra={"fields": {"where": repr(told.object)}})
 
 
 def log(message: str, level: int = logging.INFO, **fields: Any) -> None:

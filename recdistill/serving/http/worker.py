@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import resource
+import signal
 import socket
 import sys
 import time
@@ -83,6 +84,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # also one that came while the model was read
         if self._parent is not None:
             asyncio.get_running_loop().add_reader(self._parent, self._orphaned)
         self._ready()

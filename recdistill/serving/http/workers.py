@@ -10,12 +10,11 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from typing import NoReturn
 
 from recdistill.errors import ArtifactError, ConfigError, RecdistillError
-from recdistill.serving.http.logs import log
+from recdistill.serving.http.logs import LOG, log
 from recdistill.serving.http.metrics import Metrics
 from recdistill.serving.http.service import ENDPOINTS
 from recdistill.serving.http.settings import Settings
@@ -160,7 +159,7 @@ def _child(settings: Settings, listening: socket.socket, metrics: Metrics, slot:
     try:
         for one in (signal.SIGCHLD, signal.SIGALRM):
             signal.signal(one, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS - {signal.SIGTERM})  # which waits for the server
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent passes it on as SIGTERM
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that whatever was opened is closed
 
@@ -175,7 +174,7 @@ def _child(settings: Settings, listening: socket.socket, metrics: Metrics, slot:
     except SystemExit:
         code = 0
     except BaseException:
-        traceback.print_exc()
+        LOG.exception("worker failed")
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
