@@ -112,7 +112,7 @@ class Teachers:
     ) -> Source:  # fmt: skip
         """The best teacher that gives what is needed; KnowledgeError, with what each lacks, where none does, unless
         lists will do."""
-        asked = (where, seed, needs, single)
+        asked = (where, seed, needs, single, or_lists)
         if self._last is None or self._last[0] != asked:
             try:
                 found = self._source(self._part(where), seed, needs, single)
