@@ -16,7 +16,7 @@ from recdistill.comparison.recipes import Job, Recipe, recipes_of
 from recdistill.comparison.resolved import resolved
 from recdistill.comparison.searching import Search, student_settings
 from recdistill.comparison.table import make_table, write_table
-from recdistill.comparison.teachers import ENSEMBLE, Teachers
+from recdistill.comparison.teachers import ENSEMBLE, Choice, Teachers
 from recdistill.errors import ConfigError, KnowledgeError
 from recdistill.runs.run import Run
 from recdistill.runs.steps import Workshop
@@ -86,15 +86,25 @@ class Comparison:
     ) -> None:
         self.logs = [ComparedLog(name, split) for name, split in logs.items()]
         self._config, self._workshop, self._out, self._resume = config, workshop, out, resume
-        self._teachers = {log.name: Teachers(workshop, log, config) for log in self.logs}
+        self._teachers = {log.name: Teachers(workshop, log, config, self._chosen(log)) for log in self.logs}
         first = self.logs[0]
         self._search = Search(first, self._teachers[first.name], config, out, resume, workshop.progress)
         self._found: dict[str, dict[str, Any] | KnowledgeError] = {}
 
+    def _chosen(self, log: ComparedLog) -> Choice | None:
+        """Who teaches, as the cells that are there say: on another machine last bits may tip the choice, and the cells
+        that are still to come belong beside those."""
+        cell, key = self._teacher_key(log, 0)
+        found = cells.read(cell, self._out, key) if self._resume else None
+        return None if found is None else Choice(**found["choice"])
+
+    def _teacher_key(self, log: ComparedLog, seed: int) -> tuple[Cell, str]:
+        cell = Cell(log.name, TEACHER, None, seed)
+        return cell, cells.key_of(cell, {"log": log.sha256, "teacher": Teachers.identity(self._config)})
+
     def teacher_cell(self, log: ComparedLog, seed: int) -> dict[str, Any]:
         """The teacher itself, and beside it what every kind of it reaches."""
-        cell = Cell(log.name, TEACHER, None, seed)
-        key = cells.key_of(cell, {"log": log.sha256, "teacher": Teachers.identity(self._config)})
+        cell, key = self._teacher_key(log, seed)
         if self._resume and (found := cells.read(cell, self._out, key)):
             return found
         teachers, choice = self._teachers[log.name], self._teachers[log.name].choice()

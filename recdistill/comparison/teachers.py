@@ -74,9 +74,11 @@ class Choice:
 class Teachers:
     """Of one log, fitted when they are first asked for and kept in the work folder."""
 
-    def __init__(self, workshop: Workshop, log: ComparedLog, config: ComparisonConfig) -> None:
-        self._workshop, self._log, self._config = workshop, log, config
-        self._choice: Choice | None = None
+    def __init__(
+        self, workshop: Workshop, log: ComparedLog, config: ComparisonConfig, choice: Choice | None = None
+    ) -> None:
+        """`choice`: what was found before, and is not looked for again."""
+        self._workshop, self._log, self._config, self._choice = workshop, log, config, choice
         self._known: dict[str, Knowledge] = {}
         self._last: tuple[Any, Source] | None = None
         """The source that was asked for last, since trials ask for the same one."""

@@ -179,6 +179,21 @@ def test_cells_that_are_right_are_taken_and_the_rest_is_measured(
         assert record(out, log, name)["test"] == record(compared.out, log, name)["test"]
 
 
+def test_who_teaches_is_taken_from_the_cells_that_are_there(compared: Compared, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(compared.out, out)
+    teacher = out / "first" / "teacher-s0.json"
+    told = json.loads(teacher.read_text())
+    told["choice"]["kind"] = "als"
+    teacher.write_text(json.dumps(told))
+    (out / "first" / "fitnet-d4-s0.json").unlink()
+    logs = {"first": compared.logs["first"]}
+    compare(logs, config(methods=("fitnet",)), out=out, work=tmp_path / "new", resume=True)
+    assert record(out, "first", "fitnet-d4-s0")["teacher"] == {"kind": "als", "note": ""}
+    fitted = [json.loads(path.read_text())["inputs"]["kind"] for path in tmp_path.glob("new/steps/teacher/*/step.json")]
+    assert set(fitted) == {"als"}, "the others are not fitted to choose again"
+
+
 def test_a_raised_version_of_a_method_makes_its_cells_anew_and_no_others(
     compared: Compared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
