@@ -49,6 +49,8 @@ class Step:
     """Of this step alone: a step draws the same whatever was drawn before it"""
     student_top: Tensor | None = None
     """(n_users, k) the student's best unseen items at the last refresh, -1 where there are no more"""
+    top_scores: Tensor | None = None
+    """(n_users, k) the teacher's scores of these, where they were worked out beforehand"""
     curriculum: Curriculum | None = None
     """Which of the teacher's checkpoints every user has reached"""
     score: Callable[[Tensor], Tensor] | None = None

@@ -19,6 +19,8 @@ T = TypeVar("T")
 CACHE_BYTES = 400_000_000
 """Scores of all users × items are kept in half floats where they fit in this."""
 TILE_ROWS = 1024
+LIST_ROWS = 128
+"""Users whose lists are scored at once: each item of a list brings its vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,20 @@ class Source:
             return logits[users[:, None], items].float() + self._best()[users, None]
         left, right, bias = self._vectors()
         return torch.einsum("bd,bnd->bn", left[users], right[items]) + bias[items]
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether a score is a product of long vectors, which is worth keeping, and not one number to look up."""
+        return "all_scores" in self.gives and self._logits() is None
+
+    def scores_of_lists(self, items: Tensor) -> Tensor:
+        """float32 (n_users, k) the teacher's scores of a list for every user, items (n_users, k), some users at a time;
+        entries below 0 are none and have the score of item 0."""
+        found = torch.empty(items.shape, device=self.device)
+        for start in range(0, self.n_users, LIST_ROWS):
+            users = torch.arange(start, min(start + LIST_ROWS, self.n_users), device=self.device)
+            found[users] = self.scores(users, items[users].long().clamp_min(0))
+        return found
 
     def all_scores(self, users: Tensor) -> Tensor:
         """float32 (batch, n_items) the teacher's scores of the whole catalogue; needs all_scores."""

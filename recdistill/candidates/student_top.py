@@ -66,7 +66,8 @@ class NearStudentTop(FromStudent):
         below = at.flip(1).cumsum(1).flip(1)[:, 1:]  # (batch, of) how many stand after each place
         keys = below.clamp_max(CAP) / self.temperature + step.gumbel(*own.items.shape)
         places = keys.masked_fill(~own.mask, -torch.inf).topk(min(self.n, width)).indices
-        return Listed(own.items.gather(1, places), own.mask.gather(1, places))
+        scores = None if own.scores is None else own.scores.gather(1, places)
+        return Listed(own.items.gather(1, places), own.mask.gather(1, places), scores)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,8 @@ def student_list(step: Step, k: int) -> Listed:
     """The first k of the student's list (batch, k)."""
     assert step.student_top is not None
     items = step.student_top[step.users, :k].long()
-    return Listed(items.clamp_min(0), items >= 0)
+    scores = None if step.top_scores is None else step.top_scores[step.users, :k]
+    return Listed(items.clamp_min(0), items >= 0, scores)
 
 
 def ranks_in(ranking: Listed, items: Listed, n_items: int) -> Tensor:

@@ -42,6 +42,10 @@ class Feed(ABC):
         """How many of the student's best items it needs (0: none), and every how many epochs anew."""
         return 0, 1
 
+    def scores_students_list(self) -> bool:
+        """Whether the teacher is asked for its scores of these."""
+        return False
+
 
 def asked_of(objective: Objective) -> tuple[str, ...]:
     """The names of the arguments of its forward."""

@@ -44,6 +44,9 @@ class ListFeed(Feed):
             return 0, 1
         return max(one.student_list for one in needing), min(one.refresh for one in needing)
 
+    def scores_students_list(self) -> bool:
+        return "teacher" in self.asked and not self.whole and self.student_list()[0] > 0
+
     def curriculum(self) -> TrajectoryTop | None:
         return next((one for one in self.shown.values() if isinstance(one, TrajectoryTop)), None)
 
@@ -84,8 +87,7 @@ class ListFeed(Feed):
             places = first.clamp_min(0)
         arguments["student"] = taken.scores.at(items)
         if "teacher" in self.asked:
-            scores = [listed.scores.flatten(1) for _, listed in drawn if listed.scores is not None]
-            arguments["teacher"] = torch.cat(scores, 1) if self.told else self.source.scores(step.users, items)
+            arguments["teacher"] = self._teacher(step, [listed for _, listed in drawn], items)
         for name in ("positives", "labels"):
             if name in self.asked and name not in self.shown:
                 arguments[name] = step.own(items)
@@ -98,6 +100,17 @@ class ListFeed(Feed):
                 self._list(arguments, key, listed, places[:, start : start + width].view_as(listed.items))
             start += width
         return arguments
+
+    def _teacher(self, step: Step, drawn: list[Listed], items: Tensor) -> Tensor:
+        """(batch, n) the teacher's scores of all columns; those that the lists hold are not worked out again where
+        that takes a product of vectors."""
+        if not (self.told or self.source.multiplies):
+            return self.source.scores(step.users, items)
+        scores = [
+            (self.source.scores(step.users, one.items.flatten(1)) if one.scores is None else one.scores.flatten(1))
+            for one in drawn
+        ]
+        return torch.cat(scores, 1)
 
     def _list(self, arguments: dict[str, Any], key: str | tuple[str, ...], listed: Listed, places: Tensor) -> None:
         if isinstance(key, tuple):

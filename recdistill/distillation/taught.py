@@ -82,6 +82,8 @@ class Taught(nn.Module):
         self._refresh = min((every for length, every in lists if length), default=1)
         found = torch.full((csr.shape[0] if self._list_length else 0, self._list_length), -1, dtype=torch.int32)
         self.register_buffer("student_top", found)
+        self._keeps_scores = any(part.feed.scores_students_list() for part in parts) and self.source.multiplies
+        self._top_scores: Tensor | None = None
         self._curriculum = self._begun([part.feed.curriculum() for part in parts])
         self._known = torch.from_numpy(knowledge.users_known).to(device)
         self._epoch = -1
@@ -141,9 +143,11 @@ class Taught(nn.Module):
         scores = StudentScores(vectors)
         counts = batch.positives.counts.to(vectors.users.dtype)
         weight = counts.clamp(min=1).pow(1.0 - self.user_weight) * self._known[batch.users]
+        if self._keeps_scores and self._top_scores is None:
+            self._top_scores = self.source.scores_of_lists(self.student_top)
         asked = Step(
             batch.users, batch.positives, self.source, self._generator(step, -1), student_top=self.student_top,
-            curriculum=self._curriculum, score=scores.now,
+            top_scores=self._top_scores, curriculum=self._curriculum, score=scores.now,
         )  # fmt: skip
         return Taken(asked, scores, self._users_of, weight)
 
@@ -164,6 +168,7 @@ class Taught(nn.Module):
             self.student_top.copy_(
                 best_unseen(self._student[0], self._batches, self.source.csr, self._list_length, self.source.device)
             )
+            self._top_scores = None
             if self._curriculum is not None:
                 self._curriculum.look(self.student_top, epoch // self._refresh)
 

@@ -358,3 +358,17 @@ def test_a_count_of_nothing_is_refused(name: str) -> None:
     for count in counts:
         with pytest.raises(ConfigError, match=f"{count} = 0"):
             kind(**{count: 0})
+
+
+def test_lists_of_all_users_are_scored_a_few_users_at_a_time(
+    train: Interactions, known: Knowledge, step: Callable[..., Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recdistill.candidates.source.CACHE_BYTES", 0)
+    monkeypatch.setattr("recdistill.candidates.source.LIST_ROWS", 7)
+    top = step().student_top
+    assert top is not None
+    source = Source(known, train.csr())
+    found = source.scores_of_lists(top)
+    wanted = source.all_scores(torch.arange(train.n_users)).gather(1, top.long().clamp_min(0))
+    assert found.shape == top.shape and train.n_users > 7
+    assert torch.allclose(found, wanted, atol=1e-5)

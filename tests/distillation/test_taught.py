@@ -196,7 +196,11 @@ def test_a_training_is_repeated_bit_by_bit(log: tuple[Interactions, HeldOut], kn
     assert any(not np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_a_training_goes_on_from_its_state_in_the_middle_of_an_epoch(training: Make) -> None:
+@pytest.mark.parametrize("cache", [10**8, 0], ids=["looked up", "multiplied"])
+def test_a_training_goes_on_from_its_state_in_the_middle_of_an_epoch(
+    cache: int, training: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recdistill.candidates.source.CACHE_BYTES", cache)
     method = {"rce_kd": {"weight": {"schedule": "linear", "start": 1, "end": 0}}, "hetcomp": {}, "de": {}}
 
     def run_to(run: Training, start: int, stop: int) -> list[float]:
@@ -216,6 +220,36 @@ def test_a_training_goes_on_from_its_state_in_the_middle_of_an_epoch(training: M
     second.taught.load_state_dict(first.taught.state_dict())
     second.optimizer.load_state_dict(first.optimizer.state_dict())
     assert run_to(second, 3, 7) == wanted[3:]
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if "scores" in str(OBJECTIVES[name].needs)])
+def test_scores_that_lists_hold_are_those_that_vectors_give(
+    name: str, training: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recdistill.candidates.source.CACHE_BYTES", 0)
+
+    def losses() -> list[float]:
+        run = training(name)
+        return [run.epoch(again=False) for _ in range(EPOCHS)]
+
+    kept = losses()
+    monkeypatch.setattr(Source, "multiplies", False)
+    assert kept == pytest.approx(losses(), rel=1e-4)
+
+
+def test_the_teachers_vectors_are_asked_once_for_a_list_of_the_student(
+    training: Make, known: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recdistill.candidates.source.CACHE_BYTES", 0)
+    asked: list[int] = []
+    scores = Source.scores
+    monkeypatch.setattr(
+        Source, "scores", lambda self, users, items: asked.append(len(users)) or scores(self, users, items)
+    )
+    run = training("rce_kd")
+    for _ in range(EPOCHS):
+        run.epoch(again=False)
+    assert asked == [known.n_users]
 
 
 def test_by_default_the_order_of_the_best_and_the_differences_of_scores_teach(
