@@ -1,7 +1,8 @@
 """Claim: at equal bytes a distilled student trained through its codes is above every other way to so small a model.
 
     python benchmarks/frontier.py lastfm-lightgcn [--budgets 50kB 100kB] [--seeds 3] [--teacher ensemble]
-    python benchmarks/frontier.py amazon-book-kgat --budgets 1MB
+    python benchmarks/frontier.py amazon-book-kgat --budgets 1MB       # hours
+    python benchmarks/frontier.py amazon-book-15k                      # 15,000 of its users, as many bytes an item
     python benchmarks/frontier.py path/to/log.csv --budgets 20kB        # any log; split as `recdistill run` splits it
 
 One `recdistill run`, then one `recdistill frontier` for each budget; after each the result's file is whole, so that
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from common import LOGS, RESULTS, WORK, log_path, recdistill, write
+from compare import SAMPLE, sampled
 
 METRICS = ("ndcg@20", "recall@20")
 KEPT = (
@@ -48,6 +50,7 @@ PLANS = {
     "ml-1m-lcfn": Plan(("30kB", "60kB", "125kB", "250kB"), 3, teacher="ensemble"),
     "lastfm-lightgcn": Plan(("50kB", "100kB", "200kB", "400kB"), 3),
     "amazon-book-kgat": Plan(("1MB", "4MB"), 1, CHEAP),
+    SAMPLE: Plan(("240kB", "960kB"), 1, CHEAP),
 }
 OTHER = Plan(("20kB", "60kB"), 1)
 
@@ -109,7 +112,7 @@ def measure(log: str, options: argparse.Namespace) -> None:
     together = ENSEMBLE if (options.teacher or plan.teacher) == "ensemble" else ()
     settings = [*QUICK, *plan.settings, *together, *options.set]
     split_column = [] if Path(log).is_file() else ["--split-column", "split"]
-    source = log if Path(log).is_file() else log_path(log)
+    source = sampled() if log == SAMPLE else log if Path(log).is_file() else log_path(log)
     words = [word for one in settings for word in ("--set", one)]
     out = options.run or WORK / f"frontier-{name}"
     asked = {"seeds": seeds, "settings": settings}
