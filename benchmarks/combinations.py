@@ -6,7 +6,8 @@ The eight students {labels alone, distilled} × {half floats, few bits} × {whol
 trained through what they are stored as, each as wide as the budget lets it be. Of each three candidates are trained for
 half of the epochs with seed 0; the best on valid is trained to the end with every seed. Beside them wide students in
 floats, alone and distilled, which are quantised, pruned or both after their training, the better of two ways on valid.
-One ensemble of seed 0 teaches. Every figure is kept below runs/ as it is made, and the same command goes on from there.
+One ensemble of seed 0 teaches. Every figure is kept in combinations-LOG.cells.json beside the result as it is made, and
+the same command goes on from there, also on another machine.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from common import WORK, log_path, write
+from common import RESULTS, WORK, log_path, write
 
 import recdistill as rd
 from recdistill.compression import trials
@@ -54,6 +55,8 @@ class Bench:
 
     split: rd.Split
     folder: Path
+    kept: Path
+    """The file of what was measured."""
     done: dict[str, Any] = field(default_factory=dict)
     known: Path | None = None
     """Where knowledge is that was extracted before; none: in the folder, made when it is asked for."""
@@ -63,7 +66,7 @@ class Bench:
         if key not in self.done:
             start = time.perf_counter()
             self.done[key] = make()
-            (self.folder / "done.json").write_text(json.dumps(self.done, indent=1))
+            self.kept.write_text(json.dumps(self.done, indent=1) + "\n")
             print(f"{key}: {self.done[key]}, {time.perf_counter() - start:.0f} s", flush=True)
         return self.done[key]
 
@@ -182,9 +185,9 @@ def main() -> None:
     options = parser.parse_args()
     folder = WORK / f"combinations-{options.log}"
     folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / "done.json"
+    kept = RESULTS / f"combinations-{options.log}.cells.json"
     split = splits.given(rd.read_interactions(log_path(options.log), split_column="split"))
-    bench = Bench(split, folder, json.loads(kept.read_text()) if kept.is_file() else {})
+    bench = Bench(split, folder, kept, json.loads(kept.read_text()) if kept.is_file() else {})
     budgets: dict[str, Any] = {}
     for budget in options.budgets:
         wanted = [cell for cell in CELLS if any(text in " ".join(cell) for text in options.cells)]

@@ -5,7 +5,7 @@
 Bits: a student of 2 bits trained through them from the start, and one that is trained as long in floats, in 8, in 4 and
 in 2 bits, each phase going on from the one before. Sizes: a small student taught by the ensemble all the time, and one
 that is taught by a middle student, which the ensemble taught for a third of the epochs (teacher assistants; Mirzadeh et
-al., 2020). The knowledge is that of benchmarks/combinations.py, which must have begun. The same command goes on.
+al., 2020). The knowledge is that of benchmarks/combinations.py. The same command goes on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from combinations import Bench, fitting
-from common import WORK, log_path, write
+from common import RESULTS, WORK, log_path, write
 
 import recdistill as rd
 from recdistill.compression.sizes import size_in_bytes
@@ -72,8 +72,9 @@ def main() -> None:
     work = WORK / f"progressive-{options.log}"
     work.mkdir(parents=True, exist_ok=True)
     split = splits.given(rd.read_interactions(log_path(options.log), split_column="split"))
-    kept = work / "done.json"
-    bench = Bench(split, work, json.loads(kept.read_text()) if kept.is_file() else {}, folder / "knowledge")
+    kept = RESULTS / f"progressive-{options.log}.cells.json"
+    done = json.loads(kept.read_text()) if kept.is_file() else {}
+    bench = Bench(split, work, kept, done, folder / "knowledge")
     limit = size_in_bytes(options.budget)
     two, three = (fitting({"codec": codec}, split.train.n_items, limit) for codec in ("int2", "int3"))
     ways = {
