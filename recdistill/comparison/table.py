@@ -50,7 +50,7 @@ class Evidence:
 
     per_user: Path
     earlier: Mapping[str, Any] = field(default_factory=dict)
-    """Comparisons and shares of the gap by the keys of their cells."""
+    """Comparisons, also those over several logs, and shares of the gap by the keys of their cells."""
 
     def values(self, group: Group, seeds: Sequence[int]) -> np.ndarray | None:
         """(seeds, users)"""
@@ -244,7 +244,10 @@ def _pooled(mine: Mapping[str, Group], beside: Mapping[str, Group], evidence: Ev
     if any(one is None for one in found):
         return None
     known = [one for one in found if one is not None]
-    return {"seeds": seeds, **_plain(pooled([one for one, _ in known]), all(paired for _, paired in known))}
+    told = {"seeds": seeds, **_plain(pooled([one for one, _ in known]), all(paired for _, paired in known))}
+    name = "; ".join(identity(mine[log], beside[log], seeds) for log in mine)
+    earlier = evidence.earlier.get(name)
+    return {"cells": name, **(earlier if earlier is not None and earlier["paired"] and not told["paired"] else told)}
 
 
 def _gap(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -279,7 +282,8 @@ def _earlier(out: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     found: dict[str, Any] = {}
-    for row in files.read_json(path, "a comparison").get("rows", []):
+    table = files.read_json(path, "a comparison")
+    for row in [*table.get("rows", []), *table.get("mean", [])]:
         told = [*row.get("against", {}).values(), *([row["gap_recovered"]] if row.get("gap_recovered") else [])]
         found |= {one["cells"]: one for one in told}
     return found

@@ -13,6 +13,7 @@ import pytest
 from recdistill.comparison import cells
 from recdistill.comparison.comparing import compare
 from recdistill.comparison.recipes import every_name
+from recdistill.comparison.table import make_table, write_table
 from recdistill.errors import ConfigError
 from tests.comparison.conftest import METHODS, Compared, config, split_of
 from tests.conftest import tiny_frame, with_split
@@ -177,6 +178,22 @@ def test_cells_that_are_right_are_taken_and_the_rest_is_measured(
     assert {path for path in now if now[path] != before[path]} == {str(gone), str(changed)}
     for log, name in (("other", "alone-d4-s1"), ("first", "alone-d4-s0")):
         assert record(out, log, name)["test"] == record(compared.out, log, name)["test"]
+
+
+def test_what_was_compared_stays_compared_on_a_machine_without_the_users_values(
+    compared: Compared, tmp_path: Path
+) -> None:
+    """Logs of unlike seeds: means over the logs are of the seeds that all of them have, single rows of their own."""
+    out = tmp_path / "out"
+    shutil.copytree(compared.out, out)
+    for path in (out / "other").glob("*-s1.json"):
+        path.unlink()
+    table = make_table(out, compared.work / "per_user")
+    (alone,) = [row for row in table["mean"] if row["method"] == "alone"]
+    assert (alone["against"]["default"]["seeds"], alone["against"]["default"]["paired"]) == ([0], True)
+    assert make_table(out, tmp_path / "nothing") != table
+    write_table(table, out)
+    assert make_table(out, tmp_path / "nothing") == table
 
 
 def test_who_teaches_is_taken_from_the_cells_that_are_there(compared: Compared, tmp_path: Path) -> None:
