@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recdistill.distillation.default import LARGE_FROM, together
+from recdistill.distillation.default import LARGE_FROM, learns_together, together
 from recdistill.models.two_tower import TwoTower
-from recdistill.models.two_tower_rules import LogFacts, method_candidates, plan
+from recdistill.models.two_tower_rules import SAMPLED_FROM, LogFacts, candidates, method_candidates, plan
 from recdistill.report import figures
 
 MIDDLING = LogFacts(users=6000, items=3000, rows=800_000)
@@ -15,6 +15,10 @@ MIDDLING = LogFacts(users=6000, items=3000, rows=800_000)
 UNRULED = (
     "By rule from counts of the log: one table for histories and ranked items where histories are short, else two; the "
     "softmax's temperature by density; what a user counts by the mean history; epochs by the users. See it with --log."
+)
+OF_SAMPLES = (
+    f"Taught: soft labels on the items that a batch draws, which from {figures.count(SAMPLED_FROM)} items stand for the "
+    "catalogue; beside the labels' softmax on the same."
 )
 EVIDENCE = (
     "Evidence: benchmarks/results and benchmarks/compare; docs/methods.md has the methods beside it. On your own log: "
@@ -25,10 +29,11 @@ EVIDENCE = (
 def explain_default(facts: LogFacts | None = None, *, dim: int = 32) -> list[str]:
     """What `rd.distill` without a method does and why; with `facts`, what the rules come to on that log."""
     config, counted = TwoTower(dim=dim, user_id=False).config, facts or MIDDLING
-    tried, rule = method_candidates(config, together(counted.items)), plan(config, counted, distilled=True)
+    whole, rule = learns_together(config, counted.items), plan(config, counted, distilled=True)
+    tried = method_candidates(config, together(counted.items)) if whole else candidates(config, counted)
     shares, dropouts = _values(tried, "label_share"), _values(tried, "history_dropout")
     return [
-        _taught(None if facts is None else facts.items),
+        _taught(None if facts is None else facts.items) if whole else OF_SAMPLES,
         f"Student: {dim} numbers an item; a user is the sum of the history, so that people never seen are served. It "
         "starts from the singular vectors of what the teacher says, or of the log where it gives lists alone.",
         f"Chosen on valid from {len(tried)} sets: the labels' share ({shares}), how much of a history is hidden "

@@ -7,7 +7,7 @@ from recdistill.candidates.teacher_top import TeacherTop
 from recdistill.comparison.explaining import explain_default
 from recdistill.distillation.default import LARGE_FROM, together
 from recdistill.models.two_tower import TwoTower
-from recdistill.models.two_tower_rules import LogFacts, plan
+from recdistill.models.two_tower_rules import SAMPLED_FROM, LogFacts, candidates, plan
 
 
 def test_five_lines_are_enough() -> None:
@@ -34,3 +34,12 @@ def test_how_deep_lists_go_is_what_the_methods_look_at() -> None:
     assert f"best {best.k} items and the student's own (RCE-KD)" in large
     assert "RCE-KD" not in small and "Margin-MSE" not in large
     assert "Margin-MSE" in explain_default()[0] and "from 10,000 items" in explain_default()[0]
+
+
+def test_where_items_are_sampled_soft_labels_teach() -> None:
+    facts = LogFacts(users=6000, items=SAMPLED_FROM, rows=800_000)
+    taught, _, chosen, ruled, _ = explain_default(facts)
+    assert "soft labels on the items that a batch draws" in taught and "RCE-KD" not in taught
+    shares = {choice["label_share"] for choice in candidates(TwoTower(dim=32, user_id=False).config, facts)}
+    assert ", ".join(f"{share:g}" for share in sorted(shares)) in chosen
+    assert "sampled items" in ruled
