@@ -17,8 +17,8 @@ UNRULED = (
     "softmax's temperature by density; what a user counts by the mean history; epochs by the users. See it with --log."
 )
 OF_SAMPLES = (
-    f"Taught: soft labels on the items that a batch draws, which from {figures.count(SAMPLED_FROM)} items stand for the "
-    "catalogue; beside the labels' softmax on the same."
+    "Taught: soft labels on the items that a batch draws, which stand for the catalogue where it has "
+    f"{figures.count(SAMPLED_FROM)} items and more; beside the labels' softmax on the same."
 )
 EVIDENCE = (
     "Evidence: benchmarks/results and benchmarks/compare; docs/methods.md has the methods beside it. On your own log: "
