@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from recdistill.compression.sizes import student_bytes
-from recdistill.compression.trials import ALONE, COMPARED, DISTILLED, SHORT, Effort, Found, Trials
+from recdistill.compression.trials import ALONE, COMPARED, DISTILLED, IN_LARGE, SHORT, Effort, Found, Trials
 from recdistill.data.interactions import HeldOut, Interactions
+from recdistill.distillation.default import LARGE_FROM, together
+from recdistill.distillation.methods import read_methods
 from recdistill.errors import ConfigError
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
@@ -60,6 +62,17 @@ def test_settings_that_are_given_are_not_tried(log: tuple[Interactions, HeldOut]
     given = {**GIVEN, "codec": "int3", "label_share": 0.5, "history_dropout": 0.1, "learning_rate": 0.02}
     found = Trials(*log, knowledge, given).best(LIMIT)
     assert [(one.settings["codec"], one.settings["label_share"]) for one in found.tried] == [("int3", 0.5)]
+
+
+def test_by_the_default_of_a_large_catalogue_little_is_left_to_labels(
+    log: tuple[Interactions, HeldOut], knowledge: Knowledge
+) -> None:
+    found = Trials(*log, knowledge, {**GIVEN, "codec": "int4"}, methods=together(LARGE_FROM)).best(LIMIT)
+    tried = [{name: one.settings[name] for name in IN_LARGE[0]} for one in found.tried]
+    assert tried == list(IN_LARGE)
+    assert len(IN_LARGE) == len(DISTILLED)
+    by_hand = Trials(*log, knowledge, {**GIVEN, "codec": "int4"}, methods=read_methods("rce_kd"))
+    assert by_hand.best(LIMIT).tried[0].settings["label_share"] == DISTILLED[0]["label_share"]
 
 
 def test_without_a_teacher_students_learn_from_labels(log: tuple[Interactions, HeldOut]) -> None:
