@@ -3,10 +3,10 @@
     python benchmarks/reranker_bytes.py [--log ml-1m-lcfn] [--dim 64] [--kinds reranked reranked_taught deep_tower]
 
 A re-ranker whose epochs are chosen on valid, where none may be best, so one of six epochs beside it; results of kinds
-that are not named stay. Each model is fitted once and stored in several ways: bytes of the whole and of its network, µs of one user at a time
-(the best median of three turns) and of the network alone for one user, NDCG@20 on valid and test, and how many of the
-test users' top 20 stay. "dynamic": inputs by the range of each row; "static": by ranges measured on train. svd and
-sparse: the network's weights in those codecs, all else in int8.
+that are not named stay. Each model is fitted once and stored in several ways: bytes of the whole and of its network, µs
+of one user at a time (the best median of three turns) and of the network alone for one user, NDCG@20 on valid and test,
+and how many of the test users' top 20 stay. "dynamic": inputs by the range of each row; "static": by ranges measured on
+train. svd and sparse: the network's weights in those codecs, all else in int8.
 """
 
 from __future__ import annotations
