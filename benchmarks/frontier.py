@@ -50,7 +50,7 @@ PLANS = {
     "ml-1m-lcfn": Plan(("30kB", "60kB", "125kB", "250kB"), 3, teacher="ensemble"),
     "lastfm-lightgcn": Plan(("50kB", "100kB", "200kB", "400kB"), 3),
     "amazon-book-kgat": Plan(("1MB", "4MB"), 1, CHEAP),
-    SAMPLE: Plan(("240kB", "960kB"), 1, CHEAP),
+    SAMPLE: Plan(("240kB", "960kB"), 1, ("search.codecs=int4,int3,int2", "search.candidates=1")),
 }
 OTHER = Plan(("20kB", "60kB"), 1)
 
