@@ -90,3 +90,10 @@ def test_bf16_rounds_to_even_and_keeps_the_largest_float_finite() -> None:
     np.testing.assert_array_equal(decoded[0, :3], [1.0, 1.0, 1.0 + 4 * 2**-8])
     assert np.isfinite(decoded).all() and decoded[0, 3] == pytest.approx(-largest, rel=2**-8)
     assert decoded[0, 4] == pytest.approx(1e-30, rel=2**-8)
+
+
+def test_rows_that_are_rounded_together_or_apart_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = np.random.default_rng(0).standard_normal((11, 5)).astype(np.float32)
+    whole = encode("bf16", matrix)["halves"]
+    monkeypatch.setattr("recdistill.tables.codecs.floats.ROWS", 4)
+    assert np.array_equal(encode("bf16", matrix)["halves"], whole)

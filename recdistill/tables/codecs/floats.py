@@ -8,6 +8,8 @@ import numpy as np
 
 from recdistill.tables.codecs.base import Arrays, Codec, Layout, half
 
+ROWS = 8192
+
 
 class Float32Codec(Codec):
     """Values as they are: nothing is lost, and a tile is a view."""
@@ -45,12 +47,20 @@ class BFloat16Codec(Codec):
     layout: ClassVar[Layout] = {"halves": (np.uint16, ("rows", "columns"))}
 
     def encode(self, matrix: np.ndarray) -> dict[str, np.ndarray]:
-        bits = np.ascontiguousarray(matrix, np.float32).view(np.uint32)
+        """Some rows at a time: what is rounded takes four times the bytes of what it becomes."""
+        values = np.ascontiguousarray(matrix, np.float32)
+        halves = np.empty(values.shape, np.uint16)
+        for start in range(0, len(values), ROWS):
+            part = slice(start, start + ROWS)
+            halves[part] = self._upper(values[part].view(np.uint32))
+        return {"halves": halves}
+
+    def _upper(self, bits: np.ndarray) -> np.ndarray:
         odd = bits >> np.uint32(16) & np.uint32(1)
         upper = (bits.astype(np.uint64) + np.uint64(0x7FFF) + odd) >> np.uint64(16)
         infinite = upper & np.uint64(0x7FFF) >= np.uint64(0x7F80)
         upper[infinite] -= np.uint64(1)  # the largest number, not infinity
-        return {"halves": upper.astype(np.uint16)}
+        return upper
 
     def decode(self, arrays: Arrays, index: np.ndarray | slice) -> np.ndarray:
         return (arrays["halves"][index].astype(np.uint32) << np.uint32(16)).view(np.float32)
