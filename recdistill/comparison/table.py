@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,15 @@ class Evidence:
         errors = [_error(group, seeds) for group in (a, b)]
         return Comparison(statistics.fmean(by_seed), math.hypot(*errors), tuple(by_seed)), False
 
-    def gap(self, teacher: Group, student: Group, alone: Group, seeds: Sequence[int]) -> float | None:
-        """The recovered share of the gap between teacher and student alone, where that gap is beyond the spread."""
-        three = [self.values(group, seeds) for group in (teacher, student, alone)] if seeds else [None]
-        if all(one is not None for one in three):
-            return gap_recovered(*three)
-        known: float | None = self.earlier.get(identity(teacher, student, seeds, alone), {}).get("gap_recovered")
-        return known
+    def gap(self, teacher: Group, student: Group, alone: Group, seeds: Sequence[int]) -> dict[str, Any] | None:
+        """The recovered share of the gap between teacher and student alone, where that gap is beyond the spread; None
+        where nothing is known of these cells."""
+        cells = identity(teacher, student, seeds, alone)
+        three = [values for group in (teacher, student, alone) if (values := self.values(group, seeds)) is not None]
+        if len(three) == 3:
+            return {"cells": cells, "gap_recovered": gap_recovered(*three)}
+        found: dict[str, Any] | None = self.earlier.get(cells)
+        return found
 
 
 def make_table(out: Path, per_user: Path) -> dict[str, Any]:
@@ -164,8 +166,14 @@ def _row(group: Group, groups: Mapping[Any, Group], evidence: Evidence) -> dict[
 
 
 def _told(a: Group, b: Group, evidence: Evidence) -> dict[str, Any] | None:
-    seeds = _common(a, b)
-    found = evidence.compared(a, b, seeds)
+    """Of all seeds in common; of the first of them alone where only these can be paired by user."""
+    common = _common(a, b)
+    for seeds in _first(common):
+        found = evidence.compared(a, b, seeds)
+        if found is not None and found[1]:
+            break
+    else:
+        seeds, found = common, evidence.compared(a, b, common)
     return None if found is None else {"cells": identity(a, b, seeds), "seeds": seeds, **_plain(*found)}
 
 
@@ -181,9 +189,13 @@ def _gap_of(group: Group, groups: Mapping[Any, Group], evidence: Evidence) -> di
     teacher, alone = groups.get((group.log, TEACHER, None)), groups.get((group.log, "alone", group.dim))
     if teacher is None or alone is None or group.method in (TEACHER, "alone"):
         return None
-    seeds = sorted(set(teacher.by_seed) & set(group.by_seed) & set(alone.by_seed))
-    share = evidence.gap(teacher, group, alone, seeds) if seeds else None
-    return {"cells": identity(teacher, group, seeds, alone), "gap_recovered": share}
+    common = sorted(set(teacher.by_seed) & set(group.by_seed) & set(alone.by_seed))
+    return next((one for seeds in _first(common) if (one := evidence.gap(teacher, group, alone, seeds))), None)
+
+
+def _first(seeds: Sequence[int]) -> Iterator[Sequence[int]]:
+    """All of them, and without the last of them until one is left."""
+    return (seeds[:count] for count in range(len(seeds), 0, -1))
 
 
 def _by_popularity(group: Group) -> dict[str, float | None]:

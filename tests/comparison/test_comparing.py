@@ -295,3 +295,20 @@ def test_nothing_is_chosen_on_test(valid: bool, tmp_path: Path) -> None:
         found.append((told, record(out, "log", "default-d4-s0")["test"]["metrics"]))
     assert found[0][0] == found[1][0]
     assert found[0][1] != found[1][1], "the test rows were others"
+
+
+def test_a_seed_that_another_machine_adds_leaves_what_was_paired(compared: Compared, tmp_path: Path) -> None:
+    out, nothing = tmp_path / "out", tmp_path / "nothing"
+    shutil.copytree(compared.out, out)
+    later = [path for path in out.glob("*/*-s1.json") if not path.name.startswith(("default", "teacher"))]
+    held = {path: path.read_text() for path in later}
+    for path in later:
+        path.unlink()
+    before = make_table(out, compared.work / "per_user")
+    write_table(before, out)
+    for path, text in held.items():
+        path.write_text(text)
+    for row, known in zip(make_table(out, nothing)["rows"], before["rows"], strict=True):
+        assert row["against"] == known["against"], row["method"]
+        assert row.get("gap_recovered") == known.get("gap_recovered")
+        assert row["seeds"] == [0, 1]
