@@ -51,7 +51,10 @@ def chart(told: Frontier) -> tuple[str, str]:
         axes.figure.draw_without_rendering()  # type: ignore[union-attr]  # fixes the layout, so that points have places
         ends = [axes.transData.transform(points[-1]) for points in shown.values()]
         frame = labels.Box(*axes.get_window_extent().extents)
-        placed = labels.place([(float(x), float(y)) for x, y in ends], [SHORT[way] for way in shown], frame)
+        level = float(axes.transData.transform((min(xs), told["teacher"]["metrics"][metric]))[1])
+        dotted = labels.Box(frame.left, level - 2, frame.right, level + 2)
+        at_ends = [(float(x), float(y)) for x, y in ends]
+        placed = labels.place(at_ends, [SHORT[way] for way in shown], frame, taken=[dotted])
         for way, (x, y), at in zip(shown, ends, placed, strict=True):
             axes.annotate(
                 SHORT[way], (x, y), (at.x - x, at.y - y), xycoords="figure pixels", textcoords="offset points",
