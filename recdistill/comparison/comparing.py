@@ -17,7 +17,7 @@ from recdistill.comparison.resolved import resolved
 from recdistill.comparison.searching import Search, student_settings
 from recdistill.comparison.table import make_table, write_table
 from recdistill.comparison.teachers import ENSEMBLE, Choice, Teachers
-from recdistill.errors import ConfigError, KnowledgeError
+from recdistill.errors import ArtifactError, ConfigError, KnowledgeError
 from recdistill.runs.run import Run
 from recdistill.runs.steps import Workshop
 
@@ -96,7 +96,10 @@ class Comparison:
         that are still to come belong beside those."""
         cell, key = self._teacher_key(log, 0)
         found = cells.read(cell, self._out, key) if self._resume else None
-        return None if found is None else Choice(**found["choice"])
+        try:
+            return None if found is None else Choice(**found["choice"])
+        except (KeyError, TypeError):
+            raise ArtifactError(f"{cell.path(self._out)}: does not say who teaches; take it away") from None
 
     def _teacher_key(self, log: ComparedLog, seed: int) -> tuple[Cell, str]:
         cell = Cell(log.name, TEACHER, None, seed)

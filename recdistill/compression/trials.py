@@ -33,7 +33,7 @@ DISTILLED: tuple[Settings, ...] = (
 taught by an ensemble, by the default (in brackets by soft labels), 3 bits, d=42: .2688, .2689 (.2683), .2681 (.2670);
 d=101: .2727, -, .2724 (.2712), .2714 (.2688). ml-100k, 4 bits, d=32, soft labels, mean of three seeds: .3014 to .3020
 with a label share of .3, .3060 with .1, .2994 with .5."""
-IN_LARGE: tuple[Settings, ...] = (
+DISTILLED_IN_LARGE: tuple[Settings, ...] = (
     {"label_share": 0.1, "history_dropout": 0.0, "learning_rate": 1e-2},
     {"label_share": 0.1, "history_dropout": 0.1, "learning_rate": 2e-2},
     {"label_share": 0.3, "history_dropout": 0.0, "learning_rate": 2e-2},
@@ -140,7 +140,7 @@ class Trials:
 
     def _candidates(self) -> list[Settings]:
         """Without what is given, each once."""
-        taught = DISTILLED if self.methods is None or self.methods.first is None else IN_LARGE
+        taught = DISTILLED if self.methods is None or self.methods.first is None else DISTILLED_IN_LARGE
         named = ALONE if self.knowledge is None else taught
         free: list[Settings] = [{k: v for k, v in one.items() if k not in self.given} for one in named]
         return [one for place, one in enumerate(free) if one not in free[:place]][: self.effort.candidates]

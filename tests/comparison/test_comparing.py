@@ -14,7 +14,7 @@ from recdistill.comparison import cells
 from recdistill.comparison.comparing import compare
 from recdistill.comparison.recipes import every_name
 from recdistill.comparison.table import make_table, write_table
-from recdistill.errors import ConfigError
+from recdistill.errors import ArtifactError, ConfigError
 from tests.comparison.conftest import METHODS, Compared, config, split_of
 from tests.conftest import tiny_frame, with_split
 
@@ -209,6 +209,10 @@ def test_who_teaches_is_taken_from_the_cells_that_are_there(compared: Compared, 
     assert record(out, "first", "fitnet-d4-s0")["teacher"] == {"kind": "als", "note": ""}
     fitted = [json.loads(path.read_text())["inputs"]["kind"] for path in tmp_path.glob("new/steps/teacher/*/step.json")]
     assert set(fitted) == {"als"}, "the others are not fitted to choose again"
+    told["choice"] = {"who": "als"}
+    teacher.write_text(json.dumps(told))
+    with pytest.raises(ArtifactError, match=r"teacher-s0\.json: does not say who teaches; take it away"):
+        compare(logs, config(methods=("fitnet",)), out=out, work=tmp_path / "new", resume=True)
 
 
 def test_a_raised_version_of_a_method_makes_its_cells_anew_and_no_others(

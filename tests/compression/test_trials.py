@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recdistill.compression.sizes import student_bytes
-from recdistill.compression.trials import ALONE, COMPARED, DISTILLED, IN_LARGE, SHORT, Effort, Found, Trials
+from recdistill.compression.trials import ALONE, COMPARED, DISTILLED, DISTILLED_IN_LARGE, SHORT, Effort, Found, Trials
 from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.distillation.default import LARGE_FROM, together
 from recdistill.distillation.methods import read_methods
@@ -68,9 +68,9 @@ def test_by_the_default_of_a_large_catalogue_little_is_left_to_labels(
     log: tuple[Interactions, HeldOut], knowledge: Knowledge
 ) -> None:
     found = Trials(*log, knowledge, {**GIVEN, "codec": "int4"}, methods=together(LARGE_FROM)).best(LIMIT)
-    tried = [{name: one.settings[name] for name in IN_LARGE[0]} for one in found.tried]
-    assert tried == list(IN_LARGE)
-    assert len(IN_LARGE) == len(DISTILLED)
+    tried = [{name: one.settings[name] for name in DISTILLED_IN_LARGE[0]} for one in found.tried]
+    assert tried == list(DISTILLED_IN_LARGE)
+    assert len(DISTILLED_IN_LARGE) == len(DISTILLED)
     by_hand = Trials(*log, knowledge, {**GIVEN, "codec": "int4"}, methods=read_methods("rce_kd"))
     assert by_hand.best(LIMIT).tried[0].settings["label_share"] == DISTILLED[0]["label_share"]
 
