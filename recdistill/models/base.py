@@ -253,6 +253,11 @@ def valid_ndcg(scorer: Scorer, train: Interactions, valid: HeldOut, k: int = CHO
 
     `k` is cut to the catalogue.
     """
+    return float(valid_ndcg_by_user(scorer, train, valid, k).mean())
+
+
+def valid_ndcg_by_user(scorer: Scorer, train: Interactions, valid: HeldOut, k: int = CHOICE_K) -> np.ndarray:
+    """(users with a relevant item,) the values of which `valid_ndcg` is the mean."""
     from recdistill.data.known import known_histories
     from recdistill.evaluation.ranking import hits_of, ndcg
     from recdistill.retrieval.exact import top_k
@@ -263,7 +268,8 @@ def valid_ndcg(scorer: Scorer, train: Interactions, valid: HeldOut, k: int = CHO
     rows, k = valid.user_rows[counted], min(k, train.n_items)
     histories = known_histories(valid, train, ordered=scorer.ordered).take(counted)
     items, _ = top_k(scorer, histories, rows, k, histories)
-    return float(ndcg(hits_of(items, valid.relevant[counted]), valid.relevant_count[counted], k).mean())
+    found: np.ndarray = ndcg(hits_of(items, valid.relevant[counted]), valid.relevant_count[counted], k)
+    return found
 
 
 class Choice(NamedTuple):

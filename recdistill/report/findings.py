@@ -90,7 +90,7 @@ def gain(model: Mapping[str, Any]) -> str | None:
     trials = f"{told['trials']} trial{'' if told['trials'] == 1 else 's'}"
     counts = f"searched {trials} ({figures.amount(told['minutes'])} minutes{stopped})"
     if not told["valid"] > told["valid_default"]:
-        return f"{counts}: none is above the student that is found without a search, which stays."
+        return f"{counts}: none is surely above the student that is found without a search, which stays."
     over = f"mean of {told['seeds']} trainings on valid, NDCG@20"
     values = f"{figures.quality(told['valid'])} against {figures.quality(told['valid_default'])} without a search"
     above = figures.difference(told["valid"] - told["valid_default"])

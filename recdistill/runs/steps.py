@@ -51,7 +51,7 @@ VERSIONS = {
     "compress": 2,
     "budget": 2,
     "shapes": 1,
-    "searched": 1,
+    "searched": 2,
     "rival": 2,
     "evaluate": 1,
     "cold_items": 1,

@@ -2,7 +2,8 @@
 
 One or two tables, the codec and how its step is found, how much of the widest dimension is used, and what a training is
 told. Trials that are behind at the middle of their training are stopped; the best are trained again with other seeds,
-beside the student that was found without a search, and the mean over the seeds decides.
+beside the student that was found without a search, which stays unless one is above it by more than one standard error
+over users: among so many trials some are above it by chance.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from safetensors.numpy import load_file
+
+from recdistill import files
 from recdistill.compression.sizes import NARROWEST, student_bytes
 from recdistill.compression.trials import Tried
 from recdistill.errors import RecdistillError
+from recdistill.evaluation.compare import compare
+from recdistill.models.base import valid_ndcg_by_user
 from recdistill.search import study as studies
 from recdistill.search.budget import Budget
 from recdistill.search.judge import JudgedProgress
@@ -37,6 +44,8 @@ FINALISTS = 3
 """Students that are trained again, the default among them."""
 OTHER_SEEDS = (1, 2)
 """With which they are."""
+BY_USER = "ndcg"
+"""The array of a file of values."""
 Widest = Mapping[tuple[str, bool], int]
 """The most dimensions by codec and whether there is one table for both sides; what does not fit is missing."""
 
@@ -168,12 +177,17 @@ class ArchitectureSearch:
         return record
 
     def _decided(self, study: Study, done: Sequence[TrialRecord]) -> Searched:
-        """The best by the mean over seeds of those that were best with the first; on a tie the default."""
+        """The best by the mean over seeds of those that were best with the first; the default, if none is surely so."""
         whole = [record for record in done if record.state == "finished"]
         ranked = sorted(whole[1:], key=lambda record: (-(record.valid_ndcg or 0.0), record.number))
         finalists = [whole[0], *ranked[: FINALISTS - 1]]
-        means = [self._mean(study, record) for record in finalists] if ranked else [self.default.valid]
-        best = max(range(len(means)), key=lambda place: (means[place], -place))
+        means, again = [self.default.valid], []
+        if ranked:
+            again = [self._again(record) for record in finalists]
+            pairs = zip(finalists, again, strict=True)
+            means = [statistics.fmean([one.valid_ndcg or 0.0, *values.mean(axis=1).tolist()]) for one, values in pairs]
+        sure = [place for place in range(1, len(again)) if surely_above(again[place], again[0])]
+        best = max([0, *sure], key=lambda place: (means[place], -place))
         states = [record.state for record in done[1:]]
         return Searched(
             settings=self._settings(finalists[best]),
@@ -190,17 +204,19 @@ class ArchitectureSearch:
             won=best > 0,
         )
 
-    def _mean(self, study: Study, record: TrialRecord) -> float:
-        """On valid, over the trial's seed and the others; what was measured before is in the study."""
-        values = [record.valid_ndcg or 0.0]
+    def _again(self, record: TrialRecord) -> np.ndarray:
+        """(seeds, users) NDCG@20 on valid of what the other seeds make of a trial's settings; what was measured before
+        is in the folder."""
+        trials, found = self.trials, []
         for seed in OTHER_SEEDS:
-            name = f"trial {record.number}, seed {seed}"
-            known = study.user_attrs.get(name)
-            if known is None:
-                known = replace(self.trials, seed=seed).trained(self._settings(record))[1].valid
-                study.set_user_attr(name, known)
-            values.append(known)
-        return statistics.fmean(values)
+            path = self.folder / f"trial-{record.number}-seed-{seed}.safetensors"
+            if not path.is_file():
+                student = replace(trials, seed=seed).trained(self._settings(record))[0]
+                values = valid_ndcg_by_user(student.scorer, trials.train, trials.valid)
+                with files.whole_file(path) as unfinished:
+                    files.write_arrays(unfinished, {BY_USER: values})
+            found.append(load_file(path)[BY_USER])
+        return np.stack(found)
 
     def _settings(self, record: TrialRecord) -> dict[str, Any]:
         """All settings of a trial, those given among them."""
@@ -216,3 +232,9 @@ class ArchitectureSearch:
             ordered=bool(settings.get("order")),
         )  # fmt: skip
         return Tried(settings, size, 1.0, record.valid_ndcg or 0.0)
+
+
+def surely_above(values: np.ndarray, others: np.ndarray) -> bool:
+    """Of users' values (seeds, users): higher with every seed, and by more than one standard error of the mean."""
+    found = compare(values, others)
+    return found.seeds_same_sign and found.difference > found.standard_error

@@ -74,7 +74,7 @@ def test_a_search_that_gave_nothing_is_said_to_have() -> None:
         "valid": 0.2,
         "valid_default": 0.2,
     }
-    assert "none is above the student that is found without a search" in str(gain({"search": told}))
+    assert "none is surely above the student that is found without a search" in str(gain({"search": told}))
     assert "+.0100" in str(gain({"search": {**told, "valid": 0.21}}))
     assert gain({}) is None
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from recdistill.compression.limits import Search, parsed_search
@@ -15,7 +16,14 @@ from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.errors import ConfigError
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.two_tower import TwoTower
-from recdistill.search.architecture import OTHER_SEEDS, ArchitectureSearch, Searched, parameters, settings_of
+from recdistill.search.architecture import (
+    OTHER_SEEDS,
+    ArchitectureSearch,
+    Searched,
+    parameters,
+    settings_of,
+    surely_above,
+)
 from recdistill.search.budget import Budget
 from tests.models.test_two_tower import blocks
 
@@ -96,6 +104,28 @@ def test_the_default_is_not_trained_again_and_the_mean_over_seeds_decides(
 def test_a_default_that_nothing_reaches_stays(trials: Trials, default: Tried, tmp_path: Path, made: list[Any]) -> None:
     found = search(trials, replace(default, valid=10.0), tmp_path / "a").best()
     assert not found.won and found.settings == default.settings
+
+
+def test_a_search_of_no_whole_trial_leaves_the_default(
+    trials: Trials, default: Tried, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: Counted, settings: Any, share: float = 1.0) -> Any:
+        raise ConfigError("not today")
+
+    monkeypatch.setattr(Counted, "trained", failing)
+    found = search(trials, default, tmp_path / "a").best()
+    assert (found.won, found.settings, found.told["failed"]) == (False, default.settings, DRAWN)
+
+
+def test_what_is_above_by_chance_is_not_surely_above() -> None:
+    draw = np.random.default_rng(0)
+    others = draw.random((2, 400)).astype(np.float32)
+    noise = draw.standard_normal((2, 400)) * 0.2
+    noise -= noise.mean(axis=1, keepdims=True)
+    assert surely_above(others + noise + 0.05, others)
+    assert not surely_above(others + noise + 0.003, others)  # one standard error is .007
+    assert not surely_above(others + noise + np.array([[0.3], [-0.1]]), others)
+    assert not surely_above(others - 0.05, others)
 
 
 def test_a_search_goes_on_and_ends_as_one_that_was_not_stopped(
