@@ -1,4 +1,4 @@
-"""Claim: at equal bytes a distilled student trained through its codes is above every other way to so small a model.
+"""Claim: at equal bytes no way to so small a model ranks above a distilled student that was trained through its codes.
 
     python benchmarks/frontier.py lastfm-lightgcn [--budgets 50kB 100kB] [--seeds 3] [--teacher ensemble]
     python benchmarks/frontier.py amazon-book-kgat --budgets 1MB       # hours
