@@ -168,12 +168,9 @@ def _row(group: Group, groups: Mapping[Any, Group], evidence: Evidence) -> dict[
 def _told(a: Group, b: Group, evidence: Evidence) -> dict[str, Any] | None:
     """Of all seeds in common; of the first of them alone where only these can be paired by user."""
     common = _common(a, b)
-    for seeds in _first(common):
-        found = evidence.compared(a, b, seeds)
-        if found is not None and found[1]:
-            break
-    else:
-        seeds, found = common, evidence.compared(a, b, common)
+    each = [(seeds, evidence.compared(a, b, seeds)) for seeds in _first(common)]
+    paired = (one for one in each if one[1] is not None and one[1][1])
+    seeds, found = next(paired, each[0] if each else (common, None))
     return None if found is None else {"cells": identity(a, b, seeds), "seeds": seeds, **_plain(*found)}
 
 

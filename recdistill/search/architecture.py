@@ -122,7 +122,7 @@ class ArchitectureSearch:
             while not done or self._over(done, earlier) is None:
                 done.append(self._trial(study, len(done)))
                 self._progress.say(trial_line(done[-1]))
-            return self._decided(study, done)
+            return self._decided(done)
 
     @property
     def _progress(self) -> Progress:
@@ -176,7 +176,7 @@ class ArchitectureSearch:
         studies.end(study, asked, record)
         return record
 
-    def _decided(self, study: Study, done: Sequence[TrialRecord]) -> Searched:
+    def _decided(self, done: Sequence[TrialRecord]) -> Searched:
         """The best by the mean over seeds of those that were best with the first; the default, if none is surely so."""
         whole = [record for record in done if record.state == "finished"]
         ranked = sorted(whole[1:], key=lambda record: (-(record.valid_ndcg or 0.0), record.number))

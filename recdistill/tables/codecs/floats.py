@@ -9,6 +9,7 @@ import numpy as np
 from recdistill.tables.codecs.base import Arrays, Codec, Layout, half
 
 ROWS = 8192
+"""Rounded at once."""
 
 
 class Float32Codec(Codec):
