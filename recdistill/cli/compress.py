@@ -97,6 +97,6 @@ def _tried(entry: Mapping[str, Any]) -> str:
             f"{told['codec']}, d={told['dim']}{tables}{chosen}",
             *(figures.quality(told.get(name), 1) for name in ("label_share", "history_dropout")),
             figures.amount(told.get("learning_rate")),
-            figures.size(one["bytes"]), figures.percent(one["epochs_share"]), figures.quality(one["valid"]),
+            figures.size(one["bytes"]), figures.percent(one["epochs_share"]), findings.reached(one),
         ])  # fmt: skip
     return "\n".join(aligned(rows))

@@ -81,6 +81,12 @@ def won(model: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
     return bool(one["settings"] == model["chosen"] and one["epochs_share"] == longest)
 
 
+def reached(one: Mapping[str, Any]) -> str:
+    """NDCG@20 on valid of a training of those tried for a model, and how many it is the mean of."""
+    seeds = len(one.get("by_seed", ()))
+    return figures.quality(one["valid"]) + (f" ({seeds} seeds)" if seeds else "")
+
+
 def gain(model: Mapping[str, Any]) -> str | None:
     """Of a student that was searched: what it is above the one that is found without a search, on valid."""
     told = model.get("search")

@@ -57,6 +57,7 @@ def _page(report: Report) -> dict[str, Any]:
         "measured": findings.measured,
         "told_of": lambda data: [line for line in (findings.promise(data), findings.gain(data)) if line],
         "won": findings.won,
+        "reached": findings.reached,
         "standing": findings.standing,
         "label": lambda name: reading.label(report, name),
         "agreement": [

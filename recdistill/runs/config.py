@@ -90,7 +90,7 @@ class SearchConfig:
     codecs: tuple[str, ...] | None = None
     """That students for a limit are compared through; none: int8 to binary."""
     finalists: int | None = None
-    """Of their shapes, those trained to the end; none: 3."""
+    """Of their shapes, those trained to the end; none: 3, or all where valid has few users."""
     candidates: int | None = None
     """Settings tried of the best shape; none: 4."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recdistill import files
 from recdistill.compression.sizes import NARROWEST, Shape, parsed_size, student_bytes, widest
 from recdistill.compression.times import fast_shapes, time_in_seconds
-from recdistill.compression.trials import DISTILLED_IN_LARGE, Effort, Trials, Tried
+from recdistill.compression.trials import DISTILLED_IN_LARGE, Effort, Trials, Tried, deciding_seeds
 from recdistill.distillation.default import beyond_small
 from recdistill.evaluation.footprint import latency
 from recdistill.models.fitted import FittedRanker
@@ -67,6 +67,8 @@ def within(
     elif knowledge is not None:
         large = beyond_small(part.split.train.n_items)
         inputs |= {**large, "candidates": DISTILLED_IN_LARGE} if large else {}
+    if (seeds := deciding_seeds(part.valid)) > 1:
+        inputs["seeds"] = seeds
     if effort != Effort():
         inputs |= {"effort": to_mapping(effort), "served": part.final}
     return workshop.run.step("budget", VERSIONS["budget"], inputs, build)

@@ -148,7 +148,7 @@ class ArchitectureSearch:
         drawn = {name: parameter.suggest(asked, name) for name, parameter in space.items()}
         if start is not None:
             record = TrialRecord(
-                number=0, state="finished", valid_ndcg=self.default.valid, seconds=0.0, settings=start, checks=[]
+                number=0, state="finished", valid_ndcg=self.default.first, seconds=0.0, settings=start, checks=[]
             )
             studies.end(study, asked, record)
             return record
@@ -181,7 +181,7 @@ class ArchitectureSearch:
         whole = [record for record in done if record.state == "finished"]
         ranked = sorted(whole[1:], key=lambda record: (-(record.valid_ndcg or 0.0), record.number))
         finalists = [whole[0], *ranked[: FINALISTS - 1]]
-        means, again = [self.default.valid], []
+        means, again = [self.default.first], []
         if ranked:
             again = [self._again(record) for record in finalists]
             pairs = zip(finalists, again, strict=True)

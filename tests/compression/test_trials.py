@@ -6,8 +6,20 @@ from typing import Any
 
 import pytest
 
+from recdistill.compression import trials as rules
 from recdistill.compression.sizes import student_bytes
-from recdistill.compression.trials import ALONE, COMPARED, DISTILLED, DISTILLED_IN_LARGE, SHORT, Effort, Found, Trials
+from recdistill.compression.trials import (
+    ALONE,
+    COMPARED,
+    DISTILLED,
+    DISTILLED_IN_LARGE,
+    FINALISTS,
+    SEEDS,
+    SHORT,
+    Effort,
+    Found,
+    Trials,
+)
 from recdistill.data.interactions import HeldOut, Interactions
 from recdistill.distillation.default import LARGE_FROM, together
 from recdistill.distillation.methods import read_methods
@@ -17,7 +29,6 @@ from recdistill.models.base import valid_ndcg
 from recdistill.models.two_tower import TwoTower
 from tests.models.test_two_tower import blocks
 
-FINALISTS = Effort().finalists
 GIVEN: dict[str, Any] = {"epochs": 20, "batch_users": 32}
 LIMIT = 720
 
@@ -34,6 +45,14 @@ def knowledge(log: tuple[Interactions, HeldOut]) -> Knowledge:
 
 @pytest.fixture(scope="module")
 def found(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> Found:
+    """By one seed, as where many users decide."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "FEW_USERS", len(log[1]))
+        return Trials(*log, knowledge, GIVEN).best(LIMIT)
+
+
+@pytest.fixture(scope="module")
+def found_by_few(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> Found:
     return Trials(*log, knowledge, GIVEN).best(LIMIT)
 
 
@@ -56,6 +75,47 @@ def test_every_shape_is_compared_shortly_and_the_best_of_them_trained_to_the_end
     assert [one.settings["codec"] for one in whole[:FINALISTS]] == [o.settings["codec"] for o in ranked[:FINALISTS]]
     assert len(whole) == FINALISTS + len(DISTILLED) - 1
     assert all(one.bytes == student_bytes(30, one.settings["codec"], one.settings["dim"]) for one in found.tried)
+
+
+def test_where_few_users_decide_all_shapes_are_trained_to_the_end_and_the_best_with_other_seeds(
+    log: tuple[Interactions, HeldOut], knowledge: Knowledge, found_by_few: Found
+) -> None:
+    tried = found_by_few.tried
+    assert {one.epochs_share for one in tried} == {1.0}
+    shapes, settings = tried[: -len(DISTILLED) + 1], tried[-len(DISTILLED) + 1 :]
+    by_first = sorted(shapes, key=lambda one: -one.first)
+    assert [len(one.by_seed) for one in by_first] == [SEEDS] * FINALISTS + [0] * (len(shapes) - FINALISTS)
+    best = max((one for one in shapes if one.by_seed), key=lambda one: one.valid)
+    assert {one.settings["codec"] for one in settings} == {best.settings["codec"]}
+    asked_again = [one for one in settings if one.by_seed]
+    rival = max(settings, key=lambda one: one.first)
+    assert asked_again == ([rival] if rival.first > best.first else [])
+    won = max([best, *asked_again], key=lambda one: one.valid)
+    assert found_by_few.settings == won.settings
+    assert valid_ndcg(found_by_few.student.scorer, *log) == won.first
+    again = [valid_ndcg(Trials(*log, knowledge, GIVEN, seed=s).trained(won.settings)[0].scorer, *log) for s in (1, 2)]
+    assert list(won.by_seed[1:]) == again and won.valid == pytest.approx(sum(won.by_seed) / SEEDS)
+
+
+def test_a_setting_that_only_the_first_seed_prefers_is_not_taken(
+    log: tuple[Interactions, HeldOut], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = {0: {0.2: 0.5, 0.0: 0.6}, 1: {0.2: 0.5, 0.0: 0.3}, 2: {0.2: 0.5, 0.0: 0.4}}
+
+    def trained(self: Trials, settings: dict[str, Any], _share: float = 1.0) -> tuple[TwoTower, rules.Tried]:
+        dropout = settings["history_dropout"]
+        return TwoTower(dim=8), rules.Tried(dict(settings), 1, 1.0, reached[self.seed][dropout])
+
+    monkeypatch.setattr(Trials, "trained", trained)
+    effort = Effort(candidates=2)
+    found = Trials(*log, None, {"codec": "int4"}, effort=effort).best(LIMIT)
+    assert found.settings["history_dropout"] == 0.2
+    assert [one.by_seed for one in found.tried] == [(0.5, 0.5, 0.5), (0.6, 0.3, 0.4)]
+    reached[1][0.0] = 0.7
+    assert Trials(*log, None, {"codec": "int4"}, effort=effort).best(LIMIT).settings["history_dropout"] == 0.0
+    monkeypatch.setattr(rules, "FEW_USERS", 0)
+    reached[1][0.0] = 0.3
+    assert Trials(*log, None, {"codec": "int4"}, effort=effort).best(LIMIT).settings["history_dropout"] == 0.0
 
 
 def test_settings_that_are_given_are_not_tried(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recdistill.report.findings import difference_lines, findings, split_line, standing, verdict
+from recdistill.report.findings import difference_lines, findings, reached, split_line, standing, verdict
 from tests.report.conftest import NEW_ITEMS
 
 Variants = dict[str, Callable[[], dict[str, Any]]]
@@ -132,3 +132,8 @@ def test_new_items_are_told_of_where_a_model_ranks_them(report: dict[str, Any]) 
     assert [line for line in findings(report) if "the student finds .0500" in line]
     report["models"]["student"]["groups"]["cold_items"] = {**NEW_ITEMS, "users": 0}
     assert [line for line in findings(report) if "the teacher finds .0738" in line]
+
+
+def test_of_a_training_it_is_told_how_many_seeds_it_is_the_mean_of() -> None:
+    assert reached({"valid": 0.2, "by_seed": [0.1, 0.3]}) == ".2000 (2 seeds)"
+    assert reached({"valid": 0.2, "by_seed": []}) == reached({"valid": 0.2}) == ".2000"

@@ -60,9 +60,9 @@ def test_the_student_is_added_to_report_and_artifacts_with_what_was_tried(before
     assert set(report["models"]) - set(old["models"]) == {f"student_{BUDGET}"}
     entry = report["models"][f"student_{BUDGET}"]
     assert entry["bytes"] <= LIMIT and entry["seeds"] == [0, 1] and len(entry["metrics_by_seed"]) == 2
-    whole = [one for one in entry["tried"] if one["epochs_share"] == 1]
-    assert entry["chosen"] == max(whole, key=lambda one: one["valid"])["settings"]
-    assert all(one["bytes"] <= LIMIT for one in entry["tried"]) and len(entry["tried"]) > len(whole)
+    confirmed = [one for one in entry["tried"] if one["by_seed"]]
+    assert entry["chosen"] == max(confirmed, key=lambda one: one["valid"])["settings"]
+    assert all(one["bytes"] <= LIMIT for one in entry["tried"]) and len(entry["tried"]) > len(confirmed)
     served = rd.Recommender.load(after / entry["artifact"])
     assert served.scorer.nbytes == entry["bytes"]
     assert served.scorer.config()["codecs"] == {"item_table": entry["chosen"]["codec"]}
