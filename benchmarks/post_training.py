@@ -1,6 +1,7 @@
 """Claim: a finished student loses next to nothing in 8 bits and little in 4, and less where it is trained through them.
 
     python benchmarks/post_training.py ml-1m-lcfn [--dim 64] [--seeds 3] [--codecs int8 int4 pq16] [--through int4]
+    python benchmarks/post_training.py ml-1m-lcfn --seeds 1 --families     # every other codec, cast and trained through
 
 A student without a user table, distilled by the default from a two-tower of seed 0, in one table and with the settings
 that students within a budget begin with: in floats, these stored by one codec after the other, and trained anew through
@@ -35,6 +36,10 @@ METRIC = "ndcg@20"
 
 
 THROUGH = ("int8", "int4", "int3")
+FAMILIES = (
+    "bf16", "int4_row", "int4_group32", "int4_uniform", "mixed10_4_2", "fp16_dims10_16", "int4_dims10_16", "pq8", "pq16",
+    "rq8", "svd32", "qr56", "hash256",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -44,7 +49,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--codecs", nargs="+", default=CODECS)
     parser.add_argument("--through", nargs="+", default=THROUGH)
+    parser.add_argument("--families", action="store_true")
     options = parser.parse_args()
+    if options.families:
+        options.codecs = options.through = FAMILIES
     split = splits.given(read_interactions(log_path(options.log), split_column="split"))
     assert split.valid is not None
     known = Knowledge.extract(TwoTower().fit(split.train, split.valid, seed=0), split.train)
@@ -62,7 +70,7 @@ def main() -> None:
     for codec, row in rows.items():
         print(f"{codec:14} {row['bytes']:9,} B  valid {row['valid']:.4f} {row['valid_difference']:+.4f}  "
               f"test {row['test']:.4f} {row['test_difference']:+.4f}")  # fmt: skip
-    name = "" if options.dim == 64 else f"-d{options.dim}"
+    name = ("" if options.dim == 64 else f"-d{options.dim}") + ("-families" if options.families else "")
     told = {"dim": options.dim, "seeds": options.seeds, "settings": settings, "codecs": rows}
     write(f"post-training-{options.log}{name}", told)
 

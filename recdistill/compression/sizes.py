@@ -88,10 +88,11 @@ def shapes(n_items: int, limit: int, *, codecs: tuple[str, ...] = TRAINED_CODECS
     found = [_shape(n_items, codec, limit, ordered) for codec in codecs]
     fitting = [shape for shape in found if shape is not None]
     if not fitting:
-        least, codec = min((student_bytes(n_items, codec, NARROWEST, ordered=ordered), codec) for codec in codecs)
+        sizes = [(student_bytes(n_items, codec, narrowest(codec), ordered=ordered), codec) for codec in codecs]
+        least, codec = min(sizes)
         raise ConfigError(
             f"budget of {limit / 1000:,.1f} kB: the smallest student of {n_items:,} items takes {least / 1000:,.1f} kB "
-            f"({codec}, d={NARROWEST}). Give at least that."
+            f"({codec}, d={narrowest(codec)}). Give at least that."
         )
     return fitting
 
@@ -101,7 +102,12 @@ def _shape(n_items: int, codec: str, limit: int, ordered: bool) -> Shape | None:
         return student_bytes(n_items, codec, dim, ordered=ordered)
 
     dim = widest(weighs, limit)
-    return Shape(codec, dim, weighs(dim)) if dim >= NARROWEST else None
+    return Shape(codec, dim, weighs(dim)) if dim >= narrowest(codec) else None
+
+
+def narrowest(codec: str) -> int:
+    """Dimensions that a student with this codec has at least."""
+    return max(NARROWEST, CODECS[codec].narrowest)
 
 
 @cache

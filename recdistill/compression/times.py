@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from recdistill.compression.sizes import NARROWEST, PLACES, WIDEST, Shape, student_bytes
+from recdistill.compression.sizes import PLACES, WIDEST, Shape, narrowest, student_bytes
 from recdistill.errors import ConfigError
 from recdistill.serving.scorers import BagScorer
 from recdistill.tables.codecs import CodedTable
@@ -65,18 +65,19 @@ def fast_shapes(
             student = random_student(n_items, codec, STEP * step, ordered=ordered, rng=np.random.default_rng(seed))
             return stopwatch(student)
 
-        step = _widest(seconds, SLACK * limit, NARROWEST // STEP, WIDEST // STEP)
+        step = _widest(seconds, SLACK * limit, _least_steps(codec), WIDEST // STEP)
         if step is None:
-            fastest.append((seconds(NARROWEST // STEP), codec))
+            fastest.append((seconds(_least_steps(codec)), codec))
             continue
         dim = STEP * step
         shape = Shape(codec, dim, student_bytes(n_items, codec, dim, ordered=ordered))
         found[shape] = seconds(step)
     if not found:
         least, codec = min(fastest)
+        dim = STEP * _least_steps(codec)
         raise ConfigError(
             f"latency of {_micro(limit)}: the fastest student of {n_items:,} items takes {_micro(least)} "
-            f"on this machine ({codec}, d={NARROWEST}). Give at least {_micro(least / SLACK)}."
+            f"on this machine ({codec}, d={dim}). Give at least {_micro(least / SLACK)}."
         )
     return found
 
@@ -90,6 +91,10 @@ def random_student(n_items: int, codec: str, dim: int, *, ordered: bool, rng: np
         item_table=CodedTable.of(rows), history_weight=small[0], item_bias=small[1], popularity=small[2],
         place_weight=np.ones(PLACES, np.float16) if ordered else None, normalize=True, history_power=POWER,
     ).quantized(codec)  # fmt: skip
+
+
+def _least_steps(codec: str) -> int:
+    return -(-narrowest(codec) // STEP)
 
 
 def _widest(seconds: Callable[[int], float], limit: float, low: int, high: int) -> int | None:

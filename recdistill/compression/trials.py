@@ -13,7 +13,7 @@ from recdistill.errors import ConfigError
 from recdistill.models.base import valid_ndcg
 from recdistill.models.two_tower import TwoTower
 from recdistill.registry import nearest
-from recdistill.tables.codec_names import TRAINED_CODECS
+from recdistill.tables.codec_names import names_to_train, trained_through
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
@@ -71,9 +71,9 @@ class Effort:
 
     def __post_init__(self) -> None:
         for codec in self.codecs:
-            if codec not in TRAINED_CODECS:
+            if not trained_through(codec):
                 raise ConfigError(
-                    f"search.codecs: {codec!r} cannot be trained through. {nearest(codec, TRAINED_CODECS)}"
+                    f"search.codecs: {codec!r} cannot be trained through. {nearest(codec, names_to_train())}"
                 )
         for name in ("finalists", "candidates"):
             if (asked := getattr(self, name)) is not None and asked < 1:

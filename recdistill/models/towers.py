@@ -10,8 +10,10 @@ from torch.nn.functional import embedding, normalize
 from recdistill.models.two_tower_features import FeatureRows
 from recdistill.models.two_tower_order import PlaceWeights
 from recdistill.serving.scorers import BagScorer
-from recdistill.tables.codecs import CodedTable
+from recdistill.tables.codecs import CODECS, CodedTable
+from recdistill.tables.codecs.summed import SummedCodec
 from recdistill.tables.coded import CodedFull, CodedTied
+from recdistill.tables.composed import ComposedTied
 from recdistill.tables.full import FullTables
 from recdistill.tables.pruned import PrunedTied
 from recdistill.tables.tied import TiedTable
@@ -42,17 +44,21 @@ class Towers(nn.Module):
         codec: str | None = None,
         learned_step: bool = False,
         pruned: tuple[str, float] | None = None,
+        counts: Tensor | None = None,
     ) -> None:
         """`items` and `users` are what the rows start as, what the sides say of them included; a `codec` is one to
-        train through, without sides; `pruned`: what by, and the share of it that goes."""
+        train through, without sides; `pruned`: what by, and the share of it that goes; `counts` (n_items,): how often
+        items were used."""
         super().__init__()
         own = items if item_side is None else items - item_side.rows().detach()
-        self.tables: TiedTable | FullTables | CodedTied | CodedFull | PrunedTied
+        self.tables: TiedTable | FullTables | CodedTied | CodedFull | ComposedTied | PrunedTied
         if codec is not None and pruned is not None:
             self.tables = PrunedTied(items, codec, by=pruned[0], share=pruned[1], learned=learned_step)
+        elif codec is not None and isinstance(CODECS[codec], SummedCodec):
+            self.tables = ComposedTied(items, codec)
         elif codec is not None:
-            made = CodedTied(items, codec, learned=learned_step) if tied else None
-            self.tables = made or CodedFull(items, items, codec, learned=learned_step)
+            made = CodedTied(items, codec, learned=learned_step, counts=counts) if tied else None
+            self.tables = made or CodedFull(items, items, codec, learned=learned_step, counts=counts)
         else:
             self.tables = TiedTable(own) if tied else FullTables(own, items)
         if users is not None and user_side is not None:
@@ -119,9 +125,10 @@ class Towers(nn.Module):
         return [self.users] if self.users is not None and (sampled or len(self.users) >= USERS_BY_ROWS) else []
 
     def _own(self) -> Tensor:
+        assert not isinstance(self.tables, ComposedTied)  # it has no rows of its own, and no sides
         return self.tables.items if isinstance(self.tables, FullTables | CodedFull) else self.tables.rows
 
-    def _whole_tables(self) -> TiedTable | FullTables | CodedTied | CodedFull | PrunedTied:
+    def _whole_tables(self) -> TiedTable | FullTables | CodedTied | CodedFull | ComposedTied | PrunedTied:
         """Tables of the rows with what the features say of them."""
         if self.item_side is None:
             return self.tables

@@ -37,8 +37,8 @@ class TwoTowerConfig:
     table: Literal["auto", "full", "tied"] = "auto"
     """Full: one table for the items of histories, one for those ranked. Tied: the same for both."""
     codec: str | None = None
-    """fp16, int8, int4, int3, int2 or binary: tables are trained through these codes and served as stored; for a model
-    without user ids. None: floats."""
+    """Tables are trained through the codes of fp16, int8, int4, int3, int2, binary, pq8 or any other of docs/codecs.md
+    but fp32 and sparse, and served as stored; for a model without user ids. None: floats."""
     codec_step: Literal["learned"] | None = None
     """Of int4 and fewer bits: the step of each dimension is learned; none: it follows the dimension's spread."""
     pruned: float | None = None
@@ -142,8 +142,11 @@ class TwoTowerConfig:
             return
         if not 0 < self.pruned < 1:
             raise ConfigError(f"two_tower: pruned = {self.pruned}: give a number between 0 and 1.")
-        if self.codec is None or (self.codec == "int8" and self.pruned_by != "dimensions"):
-            found = "without a codec" if self.codec is None else "with codec = 'int8', which has no pruned form"
+        narrowed = self.codec == "int8" and self.pruned_by == "dimensions"
+        if self.codec not in ("fp16", "int4", "int3", "int2", "binary") and not narrowed:
+            found = (
+                "without a codec" if self.codec is None else f"with codec = {self.codec!r}, which has no pruned form"
+            )
             raise ConfigError(f"two_tower: pruned = {self.pruned} {found}: set codec = 'fp16' or 'int4'.")
         if self.table == "full":
             raise ConfigError(
@@ -156,14 +159,23 @@ class TwoTowerConfig:
             if self.codec_step is not None:
                 raise ConfigError(f"two_tower: codec_step = {self.codec_step!r} without a codec: set codec = 'int4'.")
             return
-        from recdistill.tables.codec_names import TRAINED_CODECS, WITH_STEPS
+        from recdistill.tables.codec_names import WITH_STEPS, names_to_train, trained_through
+        from recdistill.tables.codecs import CODECS
+        from recdistill.tables.codecs.summed import SummedCodec
 
-        known = TRAINED_CODECS if self.codec_step is None else WITH_STEPS
-        if self.codec not in known:
-            what = "trained through" if self.codec_step is None else "trained with a learned step"
+        if not trained_through(self.codec) or (self.codec_step and self.codec not in WITH_STEPS):
+            what = "trained with a learned step" if self.codec_step else "trained through"
+            known = WITH_STEPS if self.codec_step else names_to_train()
             raise ConfigError(
                 f"two_tower: codec = {self.codec!r} cannot be {what}. {nearest(self.codec, known)} Or convert to it "
                 "afterwards: rd.compress."
+            )
+        if self.dim < (least := CODECS[self.codec].narrowest):
+            raise ConfigError(f"two_tower: codec = {self.codec!r} with dim = {self.dim}: give at least dim = {least}.")
+        if self.table == "full" and isinstance(CODECS[self.codec], SummedCodec):
+            raise ConfigError(
+                f"two_tower: codec = {self.codec!r} with table = 'full': its rows are those of one table for both "
+                "sides. Leave table out."
             )
         if self.user_id or self.item_features:
             given = "user_id = true: its rows of users" if self.user_id else "item_features = true: its rows"

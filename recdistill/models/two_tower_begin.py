@@ -13,6 +13,7 @@ from recdistill.errors import ConfigError
 from recdistill.serving.bag import BagScorer
 from recdistill.tables.codecs import CODECS
 from recdistill.tables.coded import CodedTied
+from recdistill.tables.composed import ComposedTied
 from recdistill.tables.full import FullTables
 from recdistill.tables.tied import TiedTable
 
@@ -59,8 +60,9 @@ def go_on_from(towers: Towers, scorer: BagScorer, generator: np.random.Generator
     history = items if scorer.history_table is None else scorer.history_table.matrix()
     if scorer.history_weight is not None:
         history = history * scorer.history_weight.astype(np.float32)[:, None]
-    if isinstance(towers.tables, CodedTied):
-        if CODECS[towers.tables.codec.codec].rotated and not CODECS[scorer.item_table.codec].rotated:
+    if isinstance(towers.tables, CodedTied | ComposedTied):
+        codec = towers.tables.codec if isinstance(towers.tables, ComposedTied) else towers.tables.codec.codec
+        if CODECS[codec].rotated and not CODECS[scorer.item_table.codec].rotated:
             history = history @ rotation(history.shape[1], generator)
         towers.tables.take(torch.from_numpy(history.astype(np.float32)))
     elif isinstance(towers.tables, TiedTable):

@@ -51,7 +51,8 @@ def start_towers(
     more: dict[str, Any] = {}
     if plan.codec is not None:
         items = items @ _turn(plan, generator).astype(np.float32)
-        more = {"codec": plan.codec, "learned_step": plan.learned_step}
+        counts = np.bincount(log.item_rows, minlength=log.n_items)
+        more = {"codec": plan.codec, "learned_step": plan.learned_step, "counts": torch.from_numpy(counts)}
     if plan.pruned:
         more["pruned"] = (plan.pruned_by, plan.pruned)
     return make(

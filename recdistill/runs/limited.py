@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recdistill import files
-from recdistill.compression.sizes import NARROWEST, Shape, parsed_size, student_bytes, widest
+from recdistill.compression.sizes import Shape, narrowest, parsed_size, student_bytes, widest
 from recdistill.compression.times import fast_shapes, time_in_seconds
 from recdistill.compression.trials import DISTILLED_IN_LARGE, Effort, Trials, Tried, deciding_seeds
 from recdistill.distillation.default import beyond_small
@@ -19,6 +19,8 @@ from recdistill.models.two_tower import TwoTower
 from recdistill.runs.steps import VERSIONS, Part, Workshop, load_knowledge
 from recdistill.search.budget import Budget
 from recdistill.settings import to_mapping
+from recdistill.tables.codecs import CODECS
+from recdistill.tables.codecs.summed import SummedCodec
 
 if TYPE_CHECKING:
     from recdistill.compression.limits import Search
@@ -131,9 +133,10 @@ def _widest(
     n_items, ordered = part.split.train.n_items, bool(settings.get("order"))
     found = {}
     for codec in effort.codecs:
-        for tied in (True, False):
+        composed = isinstance(CODECS[codec], SummedCodec)  # of one table for both sides
+        for tied in (True,) if composed else (True, False):
             dim = widest(partial(student_bytes, n_items, codec, ordered=ordered, tied=tied), size)
-            if dim >= NARROWEST:
+            if dim >= narrowest(codec):
                 found[codec, tied] = dim
     return found
 

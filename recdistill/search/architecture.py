@@ -19,7 +19,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from recdistill import files
-from recdistill.compression.sizes import NARROWEST, student_bytes
+from recdistill.compression.sizes import narrowest, student_bytes
 from recdistill.compression.trials import Tried
 from recdistill.errors import RecdistillError
 from recdistill.evaluation.compare import compare
@@ -88,10 +88,10 @@ def parameters(widest: Widest, given: Mapping[str, Any], *, distilled: bool) -> 
 def settings_of(drawn: Mapping[str, Any], widest: Widest, given: Mapping[str, Any]) -> dict[str, Any]:
     """Of the two-tower model what a point of the space stands for; where two tables do not fit it is one."""
     codec = drawn["codec"]
-    tied = drawn["table"] == "tied" or widest.get((codec, False), 0) < NARROWEST
+    tied = drawn["table"] == "tied" or (codec, False) not in widest
     made = {name: drawn[name] for name in ("label_share", "history_dropout", "learning_rate") if name in drawn}
     made |= {"codec": codec, "table": "tied" if tied else "full"}
-    made["dim"] = max(NARROWEST, int(drawn["fill"] * widest[codec, tied]))
+    made["dim"] = max(narrowest(codec), int(drawn["fill"] * widest[codec, tied]))
     if drawn["learned_step"] and codec in WITH_STEPS:
         made["codec_step"] = "learned"
     share = drawn["longer"] * given.get("epochs_share", 1.0)

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from recdistill.tables.codecs import CODECS
+from recdistill.tables.codecs.floats import Float32Codec
+from recdistill.tables.codecs.sparse import SparseCodec
+from recdistill.tables.codecs.sparse_marked import MarkedGridCodec, MarkedHalfCodec
+
 BITS = {"int4": 4, "int3": 3, "int2": 2, "binary": 1}
 """Of a value on an even grid with one step for each dimension."""
 WITH_STEPS = tuple(BITS)
 TRAINED_CODECS = ("fp16", "int8", *BITS)
-"""From the most precise to the smallest."""
+"""That students for a limit are made of unless others are named, from the most precise to the smallest."""
+_NOT_THROUGH = (Float32Codec, SparseCodec, MarkedHalfCodec, MarkedGridCodec)
+"""Floats as they are; and what keeps some values of a row, which pruning in training makes (`tables.pruned`)."""
+
+
+def trained_through(name: str) -> bool:
+    """Whether there is such a codec, and a table can be trained through it."""
+    return name in CODECS and not isinstance(CODECS[name], _NOT_THROUGH)
+
+
+def names_to_train() -> tuple[str, ...]:
+    """The fixed names, and one of each family."""
+    return tuple(name for name in (*CODECS, *CODECS.examples) if trained_through(name))

@@ -15,7 +15,8 @@ class LearnedGrid(GridCodes):
     """v̂ = (q + ½)·s with a learned s for each dimension; what lies beyond the grid gets no gradient."""
 
     def __init__(self, codec: str, bits: int, rows: Tensor) -> None:
-        super().__init__(codec, bits, rows)
+        """`rows` (n, d) are what the table starts as."""
+        super().__init__(codec, bits)
         self.start = nn.Parameter(super().steps(rows), requires_grad=False)
         self.growth = nn.Parameter(torch.zeros(rows.shape[1]))
         """s = start · e^growth: steps stay above 0, and Adam moves each by the same share of itself."""
@@ -26,7 +27,7 @@ class LearnedGrid(GridCodes):
         self.start.copy_(super().steps(rows))
         self.growth.zero_()
 
-    def forward(self, rows: Tensor, whole: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, whole: Tensor, items: Tensor | None = None) -> Tensor:
         found: Tensor = _Learned.apply(rows, self.start * self.growth.exp(), self.bits, len(whole))
         return found
 

@@ -25,7 +25,7 @@ class PrunedTied(nn.Module):
         self.pruning: Pruning = PRUNINGS[by](history, share)
         unit = normalize(history, dim=1)
         follows = by == "values" and codec in BITS and not learned
-        self.codec: Any = KeptGrid(codec, BITS[codec], unit) if follows else codec_of(codec, unit, learned=learned)
+        self.codec: Any = KeptGrid(codec, BITS[codec]) if follows else codec_of(codec, unit, learned=learned)
 
     def item_rows(self) -> Tensor:
         """(n_items, d), as served but for dimensions that are gone, which are 0; about of length 1."""

@@ -19,7 +19,7 @@ from recdistill.registry import Registry
 from recdistill.tables.codecs import CODECS, CodedTable
 from recdistill.tables.codecs.mixed_dimension import MixedDimensionCodec
 from recdistill.tables.codecs.sparse_marked import STEPS, MarkedGridCodec
-from recdistill.tables.trained import TrainedCodec
+from recdistill.tables.trained import NarrowedCodec, TrainedCodec
 from recdistill.tables.trained_grid import GridCodes
 
 PERCENT = 100
@@ -132,7 +132,7 @@ class DimensionPruning(Pruning):
     """The dimensions that add least to users times items: what is left is a narrower table."""
 
     def export(self, codec: TrainedCodec, name: str, rows: Tensor) -> CodedTable:
-        return codec.export(rows, self.mask[0] > 0)
+        return cast(NarrowedCodec, codec).export(rows, self.mask[0] > 0)
 
     def _mask_shape(self, n: int, d: int) -> tuple[int, int]:
         return 1, d

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,12 +13,11 @@ from recdistill.tables.straight_through import straight_through
 class GridCodes(nn.Module):
     """v̂ = (q + ½)·s, q = ⌊v/s⌋ clamped to b bits, s = c_b · the root mean square of the dimension, as fp16."""
 
-    def __init__(self, codec: str, bits: int, rows: Tensor) -> None:
-        """`rows` (n, d) are what the table starts as."""
+    def __init__(self, codec: str, bits: int) -> None:
         super().__init__()
         self.codec, self.bits = codec, bits
 
-    def forward(self, rows: Tensor, whole: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, whole: Tensor, items: Tensor | None = None) -> Tensor:
         """What `rows` (m, d), some of the `whole` table (n, d), are served as; the gradient goes straight through."""
         return straight_through(rows, decoded(rows.detach(), self.steps(whole), self.bits))
 
@@ -32,13 +32,22 @@ class GridCodes(nn.Module):
         steps = self.steps(whole)
         if columns is not None:
             whole, steps = whole[:, columns], steps[columns]
-        scales = steps.cpu().numpy()
-        packed = grid.codes(whole.detach().cpu().numpy(), scales, self.bits)
-        return CodedTable(self.codec, {"codes": packed, "scales": scales.astype("float16")})
+        return CodedTable(self.codec, {"codes": packed(whole, steps, self.bits), "scales": stored(steps)})
 
 
 def decoded(rows: Tensor, steps: Tensor, bits: int) -> Tensor:
-    """(m, d): the grid's points below which `rows` lie; a step of 0 stands for a dimension that is lost."""
+    """(m, d): the grid's points below which `rows` lie; `steps` broadcast to them, and one of 0 stands for values that
+    are lost."""
     half_range = 2 ** (bits - 1)
     whole = (rows / torch.where(steps > 0, steps, 1.0)).floor().clamp(-half_range, half_range - 1)
     return (whole + 0.5) * steps
+
+
+def packed(rows: Tensor, steps: Tensor, bits: int) -> np.ndarray:
+    """The codes that `decoded` decodes, as the serving half packs them."""
+    return grid.codes(rows.detach().cpu().numpy(), steps.cpu().numpy(), bits)
+
+
+def stored(steps: Tensor) -> np.ndarray:
+    """float16, which holds them."""
+    return steps.cpu().numpy().astype(np.float16)

@@ -1,4 +1,4 @@
-"""The codec fp16 in training."""
+"""The codecs fp16 and bf16 in training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from recdistill.tables.straight_through import straight_through
 class HalfFloats(nn.Module):
     """Values as half floats hold them."""
 
-    def __init__(self, codec: str, rows: Tensor) -> None:
+    def __init__(self, codec: str) -> None:
         super().__init__()
         self.codec = codec
 
-    def forward(self, rows: Tensor, whole: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, whole: Tensor, items: Tensor | None = None) -> Tensor:
         """What `rows` are served as; the gradient goes straight through."""
         return straight_through(rows, rows.detach().half().float())
 
@@ -25,3 +25,20 @@ class HalfFloats(nn.Module):
         """The halves that `forward` decodes, as the serving half stores them."""
         whole = whole if columns is None else whole[:, columns]
         return CodedTable(self.codec, {"values": whole.detach().half().cpu().numpy()})
+
+
+class UpperHalves(nn.Module):
+    """Values as the upper halves of floats hold them, rounded to even."""
+
+    def __init__(self, codec: str) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, rows: Tensor, whole: Tensor, items: Tensor | None = None) -> Tensor:
+        """What `rows` are served as; the gradient goes straight through."""
+        return straight_through(rows, rows.detach().bfloat16().float())
+
+    @torch.no_grad()
+    def export(self, whole: Tensor) -> CodedTable:
+        """The halves that `forward` decodes, as the serving half stores them."""
+        return CodedTable.of(whole.detach().cpu().numpy(), self.codec)

@@ -14,11 +14,11 @@ TOP = 127
 class RowCodes(nn.Module):
     """v̂ = ⌊v/s⌉ · s, s = the row's largest |v| / 127, rounded up to fp16."""
 
-    def __init__(self, codec: str, rows: Tensor) -> None:
+    def __init__(self, codec: str) -> None:
         super().__init__()
         self.codec = codec
 
-    def forward(self, rows: Tensor, whole: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, whole: Tensor, items: Tensor | None = None) -> Tensor:
         """What `rows` are served as; the gradient goes straight through."""
         codes, scales = _coded(rows.detach())
         return straight_through(rows, codes * scales.float()[:, None])

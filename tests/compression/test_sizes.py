@@ -78,3 +78,11 @@ def test_what_is_no_size_is_none_and_refused_as_a_budget(text: str) -> None:
 def test_a_budget_has_one_name() -> None:
     assert {budget_name(text) for text in ("125kB", "125KB", " 125 kb ")} == {"125kB"}
     assert budget_name("1.5mb") == "1.5MB"
+
+
+def test_a_codec_of_so_many_parts_needs_as_many_dimensions() -> None:
+    found = {shape.codec: shape.dim for shape in shapes(3000, 60_000, codecs=("int4", "pq16", "pq8"))}
+    assert set(found) == {"int4", "pq8"}  # 16 parts of 16 dimensions leave no room for the codebooks
+    assert found["pq8"] == (60_000 - student_bytes(3000, "pq8", 0)) // 512
+    with pytest.raises(ConfigError, match=rf"takes {student_bytes(3000, 'pq16', 16) / 1000:.1f} kB \(pq16, d=16\)"):
+        shapes(3000, 30_000, codecs=("pq16",))

@@ -27,6 +27,11 @@ from tests.models.test_two_tower import arrays_equal, blocks
 
 QUICK: dict[str, Any] = {"dim": 8, "epochs": 60, "learning_rate": 0.02, "user_id": False, "history_dropout": 0.0}
 SMALL_ARRAYS = ("history_weight", "item_bias")
+SUMMED = ("qr30", "hash24")
+FAMILIES = (
+    "bf16", "int4_row", "int4_group4", "int4_uniform", "mixed20_4_2", "fp16_dims20_4", "int4_dims20_4", "pq4", "rq3",
+    "svd6", *SUMMED,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +50,10 @@ def towers(log: Interactions, **settings: Any) -> Towers:
     return start_towers(plan(config, LogFacts.of(log), distilled=False), log, None, 0, Sides(), Towers)
 
 
-@pytest.mark.parametrize("table", ["tied", "full"])
-@pytest.mark.parametrize("codec", TRAINED_CODECS)
+@pytest.mark.parametrize(
+    ("codec", "table"), [(codec, table) for codec in (*TRAINED_CODECS, *FAMILIES) for table in ("tied", "full")
+                         if table == "tied" or codec not in SUMMED],
+)  # fmt: skip
 def test_the_scorer_answers_what_training_ranks_by(log: tuple[Interactions, HeldOut], codec: str, table: str) -> None:
     train = log[0]
     model = towers(train, codec=codec, table=table)
@@ -61,7 +68,8 @@ def test_the_scorer_answers_what_training_ranks_by(log: tuple[Interactions, Held
 
 
 @pytest.mark.parametrize(
-    ("codec", "step"), [*((name, None) for name in TRAINED_CODECS), *((name, "learned") for name in WITH_STEPS)]
+    ("codec", "step"),
+    [*((name, None) for name in (*TRAINED_CODECS, *FAMILIES)), *((name, "learned") for name in WITH_STEPS)],
 )
 def test_tastes_are_learned_through_every_codec(
     log: tuple[Interactions, HeldOut], codec: str, step: str | None
@@ -73,7 +81,7 @@ def test_tastes_are_learned_through_every_codec(
     assert student.scorer.config()["codecs"] == {"item_table": codec}
 
 
-@pytest.mark.parametrize("codec", TRAINED_CODECS)
+@pytest.mark.parametrize("codec", [*TRAINED_CODECS, *FAMILIES])
 def test_a_student_learns_from_a_teacher_through_codes(
     log: tuple[Interactions, HeldOut], knowledge: Knowledge, codec: str
 ) -> None:
@@ -98,12 +106,15 @@ def test_the_same_seed_gives_the_same_codes_and_another_seed_others(log: tuple[I
 
 
 @pytest.mark.parametrize("more", [{"negatives": 4}, {"order": True}])
-def test_codes_are_trained_against_samples_and_in_order_too(log: tuple[Interactions, HeldOut], more: Any) -> None:
+@pytest.mark.parametrize("codec", ["int4", "mixed20_4_2", "pq4", "qr30"])
+def test_codes_are_trained_against_samples_and_in_order_too(
+    log: tuple[Interactions, HeldOut], codec: str, more: Any
+) -> None:
     from dataclasses import replace
 
     train, held = log
     timed = replace(train, times=np.arange(train.n_rows))
-    student = TwoTower(**{**QUICK, "batch_users": 16}, codec="int4", **more).fit(timed)
+    student = TwoTower(**{**QUICK, "batch_users": 16}, codec=codec, **more).fit(timed)
     assert valid_ndcg(student.scorer, train, held, 4) > 0.6  # chance is .17
 
 
@@ -127,6 +138,11 @@ def test_learned_steps_differ_from_those_that_follow_the_spread(log: tuple[Inter
     [
         ({"codec": "int5"}, "codec = 'int5' cannot be trained through. Did you mean 'int"),
         ({"codec": "int8", "codec_step": "learned"}, "codec = 'int8' cannot be trained with a learned step"),
+        ({"codec": "fp32"}, "codec = 'fp32' cannot be trained through"),
+        ({"codec": "sparse16"}, "codec = 'sparse16' cannot be trained through"),
+        ({"codec": "pq16", "dim": 12}, "codec = 'pq16' with dim = 12: give at least dim = 16"),
+        ({"codec": "qr64", "table": "full"}, "codec = 'qr64' with table = 'full'"),
+        ({"codec": "pq8", "pruned": 0.5}, "with codec = 'pq8', which has no pruned form"),
         ({"codec_step": "learned"}, "codec_step = 'learned' without a codec"),
         ({"codec": "int4", "user_id": True}, "codec = 'int4' with user_id = true"),
         ({"codec": "int4", "item_features": True}, "codec = 'int4' with item_features = true"),

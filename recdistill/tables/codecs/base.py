@@ -27,6 +27,9 @@ class Codec(ABC):
     rotated: ClassVar[bool] = False
     """Whether a table fits better after a random rotation, which spreads its energy evenly over the dimensions."""
 
+    narrowest: int = 1
+    """Columns that a table must have."""
+
     @abstractmethod
     def encode(self, matrix: np.ndarray) -> dict[str, np.ndarray]:
         """The arrays of a float32 matrix (rows, columns) of finite numbers."""

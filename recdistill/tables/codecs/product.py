@@ -25,25 +25,25 @@ class ProductCodec(Codec):
     """A centroid of part j stands in the columns of part j."""
 
     def __init__(self, parts: int) -> None:
-        self.parts = parts
+        self.parts = self.narrowest = parts
 
     def encode(self, matrix: np.ndarray) -> dict[str, np.ndarray]:
         columns = matrix.shape[1]
         if not 0 < self.parts <= columns:
             raise ConfigError(f"pq{self.parts}: {columns} dimensions cannot be cut into {self.parts} parts.")
-        books = [learned(matrix[:, part], seed) for seed, part in enumerate(_parts(columns, self.parts))]
+        books = [learned(matrix[:, part], seed) for seed, part in enumerate(parts_of(columns, self.parts))]
         return self.encode_more({"codebooks": half(np.concatenate(books, axis=1), "codebooks")}, matrix)
 
     def encode_more(self, arrays: Arrays, matrix: np.ndarray) -> dict[str, np.ndarray]:
         books = arrays["codebooks"]
         codes = [nearest(matrix[:, part], books[:, part].astype(np.float32))
-                 for part in _parts(matrix.shape[1], self.parts)]  # fmt: skip
+                 for part in parts_of(matrix.shape[1], self.parts)]  # fmt: skip
         return {"codes": np.stack(codes, axis=1), "codebooks": books}
 
     def decode(self, arrays: Arrays, index: np.ndarray | slice) -> np.ndarray:
         codes, books = arrays["codes"][index], arrays["codebooks"].astype(np.float32)
         rows = np.empty((len(codes), books.shape[1]), np.float32)
-        for place, part in enumerate(_parts(books.shape[1], self.parts)):
+        for place, part in enumerate(parts_of(books.shape[1], self.parts)):
             rows[:, part] = books[:, part].take(codes[:, place], axis=0)
         return rows
 
@@ -56,7 +56,7 @@ class ProductCodec(Codec):
         return codes_fault(arrays["codes"], len(arrays["codebooks"]))
 
 
-def _parts(columns: int, parts: int) -> list[slice]:
+def parts_of(columns: int, parts: int) -> list[slice]:
     """The first ones are longer by one where the columns cannot be cut evenly."""
     least, longer = divmod(columns, parts)
     ends = np.cumsum([least + (part < longer) for part in range(parts)])
