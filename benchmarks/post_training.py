@@ -37,8 +37,8 @@ METRIC = "ndcg@20"
 
 THROUGH = ("int8", "int4", "int3")
 FAMILIES = (
-    "bf16", "int4_row", "int4_group32", "int4_uniform", "mixed10_4_2", "fp16_dims10_16", "int4_dims10_16", "pq8", "pq16",
-    "rq8", "svd32", "qr56", "hash256",
+    "bf16", "int4_row", "int4_group32", "int4_uniform", "mixed10_4_2", "fp16_dims10_16", "int4_dims10_16", "pq8",
+    "pq16", "rq8", "svd32", "qr56", "hash256",
 )  # fmt: skip
 
 

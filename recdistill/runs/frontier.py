@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recdistill import files
-from recdistill.compression.rivals import RIVALS
-from recdistill.compression.sizes import size_in_bytes
+from recdistill.compression.rivals import CAST_TO, RIVALS
+from recdistill.compression.sizes import NARROWEST, size_in_bytes, student_bytes, widest
 from recdistill.evaluation.compare import compare
 from recdistill.runs.evaluations import load_evaluation
 from recdistill.runs.limited import within
@@ -106,7 +106,8 @@ def _rival(made: Made, budget: str, way: str, wide: dict[str, Any]) -> tuple[str
     teacher, student = made.chosen["teacher"].step, made.chosen["student"].step
     knowledge = workshop.extract(teacher, made.selection, distil, None)
     sources = {"teacher": teacher, "student": student}
-    sources["wide"] = workshop.distil(knowledge, wide, made.selection, 0, distil)
+    shapes = {"wide": wide, **_castable(made, limit, wide)}
+    sources |= {name: workshop.distil(knowledge, one, made.selection, 0, distil) for name, one in shapes.items()}
     found = workshop.rival(way, limit, sources, made.selection, None)
     what = found.result["what"]
     if what is None:
@@ -117,9 +118,19 @@ def _rival(made: Made, budget: str, way: str, wide: dict[str, Any]) -> tuple[str
             steps[seed] = found
             continue
         sources = {name: made.models[name].steps[seed] for name in ("teacher", "student")}
-        sources["wide"] = workshop.distil(made.models["teacher"].extracts[seed], wide, made.final, seed, distil)
+        extract = made.models["teacher"].extracts[seed]
+        sources |= {name: workshop.distil(extract, one, made.final, seed, distil) for name, one in shapes.items()}
         steps[seed] = workshop.rival(way, limit, sources, made.final, what)
     return what, steps
+
+
+def _castable(made: Made, limit: int, wide: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of a student in floats that is cast well; none where nothing of at least the narrowest dimension fits, or where
+    another one is of this dimension."""
+    n_items, ordered = made.selection.split.train.n_items, bool(wide.get("order"))
+    dim = widest(lambda dim: student_bytes(n_items, CAST_TO, dim, ordered=ordered), limit)
+    known = {wide["dim"], made.chosen["student"].settings.get("dim")}
+    return {"castable": {**wide, "dim": dim}} if dim >= NARROWEST and dim not in known else {}
 
 
 def _shape(settings: Mapping[str, Any]) -> str:

@@ -265,7 +265,7 @@ class Workshop:
         )
 
     def rival(self, way: str, limit: int, sources: Mapping[str, Done], part: Part, what: str | None) -> Done:
-        """The model within `limit` bytes that a way makes of the finished teacher, student and wide student: the one
+        """The model within `limit` bytes that a way makes of the finished teacher and students: the one
         that is called `what`, or without it the best on valid; none where it can make none."""
 
         def build(folder: Path) -> dict[str, Any]:

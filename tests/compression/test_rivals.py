@@ -84,3 +84,15 @@ def test_pruning_keeps_the_dimensions_that_carry_the_scores() -> None:
     np.testing.assert_array_equal(small.item_table.matrix(), items[:, [1, 3]])
     history = Histories.from_pairs(np.array([0, 0]), np.array([3, 5]), 1)
     np.testing.assert_allclose(small.score(history), whole.score(history), atol=1e-3)
+
+
+def test_a_student_that_casts_well_is_a_source_of_every_way_that_casts(log: Interactions, sources: Sources) -> None:
+    castable = TwoTower(dim=12, user_id=False, epochs=5, table="tied").fit(log).scorer
+    more = replace(sources, castable=castable)
+    for way, said in (
+        ("student_cast", "d=12, "),
+        ("product", "student, d=12, pq"),
+        ("pruned_values", "student, d=12, "),
+    ):
+        assert not any(rival.what.startswith(said) for rival in RIVALS[way](sources, 20_000))
+        assert any(rival.what.startswith(said) for rival in RIVALS[way](more, 20_000))

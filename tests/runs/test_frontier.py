@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from recdistill.cli.main import main
+from recdistill.compression.sizes import shapes, size_in_bytes
 from recdistill.report import frontier_text
 from recdistill.runs.frontier import WAYS
 from tests.conftest import tiny_frame, with_random_test_items, with_split
@@ -69,6 +70,20 @@ def test_the_distilled_student_is_the_one_that_compress_adds(out: Path, told: di
         if one["way"] == "distilled":
             entry = report["models"][f"student_{one['budget']}"]
             assert (one["bytes"], one["metrics_by_seed"]) == (entry["bytes"], entry["metrics_by_seed"])
+
+
+def test_a_student_in_floats_as_wide_as_four_bits_allow_is_trained_to_be_cast(out: Path, told: dict[str, Any]) -> None:
+    n_items = report_of(out)["data"]["items"]
+    entries = report_of(out)["models"]
+    for budget in BUDGETS:
+        dim = shapes(n_items, size_in_bytes(budget), codecs=("int4",))[0].dim
+        own = {entries[name]["chosen"]["dim"] for name in ("student", f"student_{budget}")}
+        steps = [json.loads(path.read_text())["inputs"] for path in out.glob("steps/student/*/step.json")]
+        settings = [one["settings"] for one in steps if "settings" in one]
+        floats = [one for one in settings if one["dim"] == dim and "codec" not in one]
+        assert floats or dim in own
+        shown = next(one for one in told["points"] if (one["budget"], one["way"]) == (budget, "student_cast"))
+        assert shown["possible"]
 
 
 def test_it_is_compared_with_each_rival_on_the_same_users(told: dict[str, Any]) -> None:
