@@ -90,6 +90,16 @@ def test_a_student_learns_from_a_teacher_through_codes(
     assert valid_ndcg(student.scorer, train, held, 4) > 0.65  # chance is .17
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("codec", ["int4", *FAMILIES])
+def test_cuda_trains_through_codes_that_the_cpu_serves(log: tuple[Interactions, HeldOut], codec: str) -> None:
+    train, held = log
+    student = TwoTower(**QUICK, codec=codec).fit(train, device="cuda")
+    assert valid_ndcg(student.scorer, train, held, 4) > 0.65  # chance is .17
+    assert student.scorer.config()["codecs"] == {"item_table": codec}
+
+
 def test_training_through_two_bits_ranks_better_than_casting_to_them(log: tuple[Interactions, HeldOut]) -> None:
     train, held = log
     settings = {**QUICK, "dim": 3, "table": "tied"}
