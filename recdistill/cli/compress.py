@@ -72,7 +72,7 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps(added, indent=2))
         return 0
     for name, entry in added.items():
-        how = "with part of the epochs shapes are compared; the choice is among whole trainings"
+        how = "part of the epochs only compares shapes; of whole trainings the best mean over seeds is chosen"
         print(f"{name}: tried, on valid ({how})\n{_tried(entry)}\n")
         for told in (promise(entry), gain(entry)):
             if told:
