@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COMPARED = ("int8", "int4", "int3", "int2", "binary")
 SHORT = 0.3
 """Share of the epochs of a training that only compares shapes."""
-FEW_USERS = 5_000
+FEW_USERS = 10_000
 """Of valid, below which a mean over seeds decides. lastfm (1,872 users), 50 kB, NDCG@20 on valid of seeds 0, 1, 2:
 4 bits .1593, .1573, .1566, one bit .1577, .1603, .1595; of short trainings one bit was below."""
 SEEDS = 3
