@@ -6,6 +6,7 @@ means of their rows from time to time; one that has lost all of them takes the r
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,9 +43,9 @@ class Centroids(SharedCodec):
         books = CODECS[self.codec].encode(rows.detach().cpu().numpy())["codebooks"].astype(np.float32)
         return torch.from_numpy(books).to(rows.device)
 
+    @abstractmethod
     def _coded(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Of every codebook the centroids (m,) of `rows`, and what these stand for."""
-        raise NotImplementedError
 
 
 class ProductCentroids(Centroids):
@@ -70,9 +71,6 @@ class ProductCentroids(Centroids):
 
 class ResidualCentroids(Centroids):
     """Residual quantisation: each codebook of what those before it have left over."""
-
-    def __init__(self, codec: str, rows: Tensor) -> None:
-        super().__init__(codec, rows)
 
     def renew(self, whole: Tensor) -> None:
         left = whole.clone()
