@@ -7,9 +7,9 @@
 
 One `recdistill run`, then one `recdistill frontier` for each budget; after each the result's file is whole, so that
 budgets may be measured in several calls. A call that was stopped goes on where it was, as the commands do; seconds are
-of the calls that ended. Codec, dimension and settings are chosen on valid with seed 0, rivals likewise; test only
-stands beside. A way that can make no model within the bytes is impossible. NDCG@20; differences are over users and
-seeds (two standard errors and the same sign in every seed).
+of the calls that ended. Codec, dimension and settings are chosen on valid as `compress` does, rivals with seed 0;
+test only stands beside. A way that can make no model within the bytes is impossible. NDCG@20; differences are over
+users and seeds (two standard errors and the same sign in every seed).
 """
 
 from __future__ import annotations
