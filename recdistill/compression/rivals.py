@@ -82,8 +82,8 @@ def teacher_cast(sources: Sources, limit: int) -> Iterator[Rival]:
 
 def student_cast(sources: Sources, limit: int) -> Iterator[Rival]:
     """The distilled student in floats, cast after training."""
-    for student in _students(sources):
-        yield from _cast(student, limit)
+    for student, whose in _students(sources):
+        yield from _first(student, list(PLAIN), limit, whose)
 
 
 def product(sources: Sources, limit: int) -> Iterator[Rival]:
@@ -155,15 +155,21 @@ def _first(scorer: BagScorer, codecs: list[str], limit: int, whose: str) -> Iter
                 return
 
 
-def _students(sources: Sources) -> list[BagScorer]:
-    found = (sources.student, sources.wide, sources.castable)
-    return [one for one in found if isinstance(one, BagScorer) and one.item_table is not None]
+def _students(sources: Sources) -> list[tuple[BagScorer, str]]:
+    """Those with vectors of items, and how they are told apart: the run's own may have two tables, and as many
+    dimensions as the one that is cast well."""
+    found = ((sources.student, "d"), (sources.wide, "d"), (sources.castable, "one table, d"))
+    return [
+        (one, f"{name}={one.dimension}")
+        for one, name in found
+        if isinstance(one, BagScorer) and one.item_table is not None
+    ]
 
 
 def _all(sources: Sources) -> list[tuple[BagScorer, str]]:
     teacher = sources.history_only
     own = [] if teacher is None else [(teacher, f"teacher, d={teacher.dimension}")]
-    return own + [(student, f"student, d={student.dimension}") for student in _students(sources)]
+    return own + [(student, f"student, {whose}") for student, whose in _students(sources)]
 
 
 def _widest(like: BagScorer, codec: str, limit: int) -> int:

@@ -126,11 +126,10 @@ def _rival(made: Made, budget: str, way: str, wide: dict[str, Any]) -> tuple[str
 
 def _castable(made: Made, limit: int, wide: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Of a student in floats that is cast well; none where nothing of at least the narrowest dimension fits, or where
-    another one is of this dimension."""
+    the wide one is as wide."""
     n_items, ordered = made.selection.split.train.n_items, bool(wide.get("order"))
     dim = widest(lambda dim: student_bytes(n_items, CAST_TO, dim, ordered=ordered), limit)
-    known = {wide["dim"], made.chosen["student"].settings.get("dim")}
-    return {"castable": {**wide, "dim": dim}} if dim >= NARROWEST and dim not in known else {}
+    return {"castable": {**wide, "dim": dim}} if dim >= NARROWEST and dim != wide["dim"] else {}
 
 
 def _shape(settings: Mapping[str, Any]) -> str:

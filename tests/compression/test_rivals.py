@@ -90,9 +90,13 @@ def test_a_student_that_casts_well_is_a_source_of_every_way_that_casts(log: Inte
     castable = TwoTower(dim=12, user_id=False, epochs=5, table="tied").fit(log).scorer
     more = replace(sources, castable=castable)
     for way, said in (
-        ("student_cast", "d=12, "),
-        ("product", "student, d=12, pq"),
-        ("pruned_values", "student, d=12, "),
+        ("student_cast", "one table, d=12, "),
+        ("product", "student, one table, d=12, pq"),
+        ("pruned_values", "student, one table, d=12, "),
     ):
         assert not any(rival.what.startswith(said) for rival in RIVALS[way](sources, 20_000))
         assert any(rival.what.startswith(said) for rival in RIVALS[way](more, 20_000))
+    twin = replace(sources, castable=sources.student)  # as wide as the run's own
+    for way in RIVALS:
+        whats = [rival.what for rival in RIVALS[way](twin, 20_000)]
+        assert len(set(whats)) == len(whats)
