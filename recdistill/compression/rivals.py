@@ -77,13 +77,13 @@ def svd_cast(sources: Sources, limit: int) -> Iterator[Rival]:
 def teacher_cast(sources: Sources, limit: int) -> Iterator[Rival]:
     """The teacher without its table of users, cast."""
     if sources.history_only is not None:
-        yield from _cast(sources.history_only, limit)
+        yield from _cast(sources.history_only, limit, f"d={sources.history_only.dimension}")
 
 
 def student_cast(sources: Sources, limit: int) -> Iterator[Rival]:
     """The distilled student in floats, cast after training."""
     for student, whose in _students(sources):
-        yield from _first(student, list(PLAIN), limit, whose)
+        yield from _cast(student, limit, whose)
 
 
 def product(sources: Sources, limit: int) -> Iterator[Rival]:
@@ -141,8 +141,8 @@ def _cut(sources: Sources, limit: int, codecs: tuple[str, ...]) -> Iterator[Riva
                 yield Rival(small, f"d={dim}, {codec}")
 
 
-def _cast(scorer: BagScorer, limit: int) -> Iterator[Rival]:
-    yield from _first(scorer, list(PLAIN), limit, f"d={scorer.dimension}")
+def _cast(scorer: BagScorer, limit: int, whose: str) -> Iterator[Rival]:
+    yield from _first(scorer, list(PLAIN), limit, whose)
 
 
 def _first(scorer: BagScorer, codecs: list[str], limit: int, whose: str) -> Iterator[Rival]:

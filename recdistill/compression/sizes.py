@@ -85,7 +85,7 @@ def shapes(n_items: int, limit: int, *, codecs: tuple[str, ...] = TRAINED_CODECS
 
     Raises ConfigError, with the smallest there is, where none fits.
     """
-    found = [_shape(n_items, codec, limit, ordered) for codec in codecs]
+    found = [widest_shape(n_items, codec, limit, ordered=ordered) for codec in codecs]
     fitting = [shape for shape in found if shape is not None]
     if not fitting:
         sizes = [(student_bytes(n_items, codec, narrowest(codec), ordered=ordered), codec) for codec in codecs]
@@ -97,7 +97,9 @@ def shapes(n_items: int, limit: int, *, codecs: tuple[str, ...] = TRAINED_CODECS
     return fitting
 
 
-def _shape(n_items: int, codec: str, limit: int, ordered: bool) -> Shape | None:
+def widest_shape(n_items: int, codec: str, limit: int, *, ordered: bool = False) -> Shape | None:
+    """Within `limit` bytes; None where even the narrowest is above."""
+
     def weighs(dim: int) -> int:
         return student_bytes(n_items, codec, dim, ordered=ordered)
 

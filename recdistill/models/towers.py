@@ -10,8 +10,8 @@ from torch.nn.functional import embedding, normalize
 from recdistill.models.two_tower_features import FeatureRows
 from recdistill.models.two_tower_order import PlaceWeights
 from recdistill.serving.scorers import BagScorer
-from recdistill.tables.codecs import CODECS, CodedTable
-from recdistill.tables.codecs.summed import SummedCodec
+from recdistill.tables.codec_names import composed
+from recdistill.tables.codecs import CodedTable
 from recdistill.tables.coded import CodedFull, CodedTied
 from recdistill.tables.composed import ComposedTied
 from recdistill.tables.full import FullTables
@@ -54,7 +54,7 @@ class Towers(nn.Module):
         self.tables: TiedTable | FullTables | CodedTied | CodedFull | ComposedTied | PrunedTied
         if codec is not None and pruned is not None:
             self.tables = PrunedTied(items, codec, by=pruned[0], share=pruned[1], learned=learned_step)
-        elif codec is not None and isinstance(CODECS[codec], SummedCodec):
+        elif codec is not None and composed(codec):
             self.tables = ComposedTied(items, codec)
         elif codec is not None:
             made = CodedTied(items, codec, learned=learned_step, counts=counts) if tied else None

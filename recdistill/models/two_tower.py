@@ -142,8 +142,10 @@ class TwoTowerConfig:
             return
         if not 0 < self.pruned < 1:
             raise ConfigError(f"two_tower: pruned = {self.pruned}: give a number between 0 and 1.")
+        from recdistill.tables.codec_names import BITS
+
         narrowed = self.codec == "int8" and self.pruned_by == "dimensions"
-        if self.codec not in ("fp16", "int4", "int3", "int2", "binary") and not narrowed:
+        if self.codec not in ("fp16", *BITS) and not narrowed:
             found = (
                 "without a codec" if self.codec is None else f"with codec = {self.codec!r}, which has no pruned form"
             )
@@ -159,9 +161,8 @@ class TwoTowerConfig:
             if self.codec_step is not None:
                 raise ConfigError(f"two_tower: codec_step = {self.codec_step!r} without a codec: set codec = 'int4'.")
             return
-        from recdistill.tables.codec_names import WITH_STEPS, names_to_train, trained_through
+        from recdistill.tables.codec_names import WITH_STEPS, composed, names_to_train, trained_through
         from recdistill.tables.codecs import CODECS
-        from recdistill.tables.codecs.summed import SummedCodec
 
         if not trained_through(self.codec) or (self.codec_step and self.codec not in WITH_STEPS):
             what = "trained with a learned step" if self.codec_step else "trained through"
@@ -172,7 +173,7 @@ class TwoTowerConfig:
             )
         if self.dim < (least := CODECS[self.codec].narrowest):
             raise ConfigError(f"two_tower: codec = {self.codec!r} with dim = {self.dim}: give at least dim = {least}.")
-        if self.table == "full" and isinstance(CODECS[self.codec], SummedCodec):
+        if self.table == "full" and composed(self.codec):
             raise ConfigError(
                 f"two_tower: codec = {self.codec!r} with table = 'full': its rows are those of one table for both "
                 "sides. Leave table out."

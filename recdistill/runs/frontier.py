@@ -10,7 +10,7 @@ import numpy as np
 
 from recdistill import files
 from recdistill.compression.rivals import CAST_TO, RIVALS
-from recdistill.compression.sizes import NARROWEST, size_in_bytes, student_bytes, widest
+from recdistill.compression.sizes import size_in_bytes, widest_shape
 from recdistill.evaluation.compare import compare
 from recdistill.runs.evaluations import load_evaluation
 from recdistill.runs.limited import within
@@ -125,11 +125,9 @@ def _rival(made: Made, budget: str, way: str, wide: dict[str, Any]) -> tuple[str
 
 
 def _castable(made: Made, limit: int, wide: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Of a student in floats that is cast well; none where nothing of at least the narrowest dimension fits, or where
-    the wide one is as wide."""
-    n_items, ordered = made.selection.split.train.n_items, bool(wide.get("order"))
-    dim = widest(lambda dim: student_bytes(n_items, CAST_TO, dim, ordered=ordered), limit)
-    return {"castable": {**wide, "dim": dim}} if dim >= NARROWEST and dim != wide["dim"] else {}
+    """Of a student in floats that is cast well; none where nothing fits, or where the wide one is as wide."""
+    shape = widest_shape(made.selection.split.train.n_items, CAST_TO, limit, ordered=bool(wide.get("order")))
+    return {"castable": {**wide, "dim": shape.dim}} if shape is not None and shape.dim != wide["dim"] else {}
 
 
 def _shape(settings: Mapping[str, Any]) -> str:

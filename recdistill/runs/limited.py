@@ -19,8 +19,7 @@ from recdistill.models.two_tower import TwoTower
 from recdistill.runs.steps import VERSIONS, Part, Workshop, load_knowledge
 from recdistill.search.budget import Budget
 from recdistill.settings import to_mapping
-from recdistill.tables.codecs import CODECS
-from recdistill.tables.codecs.summed import SummedCodec
+from recdistill.tables.codec_names import composed
 
 if TYPE_CHECKING:
     from recdistill.compression.limits import Search
@@ -133,8 +132,7 @@ def _widest(
     n_items, ordered = part.split.train.n_items, bool(settings.get("order"))
     found = {}
     for codec in effort.codecs:
-        composed = isinstance(CODECS[codec], SummedCodec)  # of one table for both sides
-        for tied in (True,) if composed else (True, False):
+        for tied in (True,) if composed(codec) else (True, False):
             dim = widest(partial(student_bytes, n_items, codec, ordered=ordered, tied=tied), size)
             if dim >= narrowest(codec):
                 found[codec, tied] = dim

@@ -6,6 +6,7 @@ from recdistill.tables.codecs import CODECS
 from recdistill.tables.codecs.floats import Float32Codec
 from recdistill.tables.codecs.sparse import SparseCodec
 from recdistill.tables.codecs.sparse_marked import MarkedGridCodec, MarkedHalfCodec
+from recdistill.tables.codecs.summed import SummedCodec
 
 BITS = {"int4": 4, "int3": 3, "int2": 2, "binary": 1}
 """Of a value on an even grid with one step for each dimension."""
@@ -19,6 +20,11 @@ _NOT_THROUGH = (Float32Codec, SparseCodec, MarkedHalfCodec, MarkedGridCodec)
 def trained_through(name: str) -> bool:
     """Whether there is such a codec, and a table can be trained through it."""
     return name in CODECS and not isinstance(CODECS[name], _NOT_THROUGH)
+
+
+def composed(name: str) -> bool:
+    """Whether rows are sums of those of small tables, which are one table for both sides."""
+    return isinstance(CODECS[name], SummedCodec)
 
 
 def names_to_train() -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from recdistill.tables.learned_grid import LearnedGrid
 from recdistill.tables.trained_blocks import BlockGrid, UniformGrid
 from recdistill.tables.trained_centroids import ProductCentroids, ResidualCentroids
 from recdistill.tables.trained_grid import GridCodes
-from recdistill.tables.trained_half import HalfFloats, UpperHalves
+from recdistill.tables.trained_half import HalfFloats
 from recdistill.tables.trained_int8 import RowCodes
 from recdistill.tables.trained_low_rank import LowRank
 from recdistill.tables.trained_mixed import MixedDimension, MixedGrid
@@ -53,7 +53,7 @@ Make = Callable[[str, Any, Tensor, Tensor], TrainedCodec]
 """Of the codec's name, the codec, the rows (n, d) that a table starts as, and how often each was used (n,)."""
 _BY_CODEC: dict[type[Codec], Make] = {
     Float16Codec: lambda name, codec, rows, counts: HalfFloats(name),
-    BFloat16Codec: lambda name, codec, rows, counts: UpperHalves(name),
+    BFloat16Codec: lambda name, codec, rows, counts: HalfFloats(name),
     Int8Codec: lambda name, codec, rows, counts: RowCodes(name),
     GridCodec: lambda name, codec, rows, counts: GridCodes(name, codec.bits),
     GroupedGridCodec: lambda name, codec, rows, counts: BlockGrid(name, codec.bits, codec.group),

@@ -8,19 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from recdistill.tables.codecs import CodedTable, grid
-from recdistill.tables.codecs.marks import marked
+from recdistill.tables.codecs.marks import heads_of, marked
 from recdistill.tables.projection import directions, made_by, seen_by
 from recdistill.tables.straight_through import straight_through
 from recdistill.tables.trained_grid import decoded, packed, stored
 from recdistill.tables.trained_shared import SharedCodec
-
-
-def heads_of(counts: Tensor, share: int) -> Tensor:
-    """bool (n,): `share` percent of the rows, those that count most, the first of equals."""
-    most = -(-len(counts) * share // 100)
-    heads = torch.zeros(len(counts), dtype=torch.bool, device=counts.device)
-    heads[torch.sort(counts, descending=True, stable=True).indices[:most]] = True
-    return heads
 
 
 class MixedGrid(nn.Module):
@@ -32,7 +24,7 @@ class MixedGrid(nn.Module):
         """`share` percent of the rows in `head` bits, the others in `tail` bits; `counts` (n,) says which."""
         super().__init__()
         self.codec, self.head, self.tail = codec, head, tail
-        self.register_buffer("heads", heads_of(counts, share))
+        self.register_buffer("heads", _heads(counts, share))
 
     def forward(self, rows: Tensor, whole: Tensor, items: Tensor | None = None) -> Tensor:
         """What `rows` (m, d), those of `items` (m,) or all, are served as; the gradient goes straight through."""
@@ -72,7 +64,7 @@ class MixedDimension(SharedCodec):
         as, `counts` (n,) says which are popular."""
         super().__init__(codec)
         self.few, self.inner = min(few, rows.shape[1]), inner
-        self.register_buffer("heads", heads_of(counts, share))
+        self.register_buffer("heads", _heads(counts, share))
         self.register_buffer("projection", directions(rows[~self.heads], self.few))
 
     def begin(self, rows: Tensor) -> None:
@@ -84,7 +76,7 @@ class MixedDimension(SharedCodec):
     def decoded(self, rows: Tensor, whole: Tensor, items: Tensor | None) -> Tensor:
         heads = self.heads if items is None else self.heads[items]
         first, second = self._parts(whole, self.heads)
-        own, few = self._parts(rows, heads)
+        own, few = (first, second) if items is None else self._parts(rows, heads)
         served = torch.empty_like(rows)
         served[heads] = self.inner(own, first)
         served[~heads] = made_by(self.projection, self.inner(few, second))
@@ -100,3 +92,8 @@ class MixedDimension(SharedCodec):
     def _parts(self, rows: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
         """Rows that have all dimensions, and the few numbers of the others."""
         return rows[heads], seen_by(self.projection, rows[~heads])
+
+
+def _heads(counts: Tensor, share: int) -> Tensor:
+    """As the serving half picks them."""
+    return torch.from_numpy(heads_of(counts.cpu().numpy(), share)).to(counts.device)

@@ -17,3 +17,15 @@ def unmarked(packed: np.ndarray, count: int) -> np.ndarray:
 
 def marks_bytes(count: int) -> int:
     return -(-count // 8)
+
+
+def share_of(rows: int, share: int) -> int:
+    """`share` percent of so many rows, rounded up."""
+    return -(-rows * share // 100)
+
+
+def heads_of(weights: np.ndarray, share: int) -> np.ndarray:
+    """bool (n,): `share` percent of the rows, those that weigh most, the first of equals."""
+    heads = np.zeros(len(weights), bool)
+    heads[np.argsort(-weights, kind="stable")[: share_of(len(weights), share)]] = True
+    return heads

@@ -11,6 +11,7 @@ import numpy as np
 
 from recdistill.tables.codecs import grid
 from recdistill.tables.codecs.base import Arrays, Codec, Layout
+from recdistill.tables.codecs.marks import heads_of, share_of
 from recdistill.tables.codecs.packing import packed_bytes
 
 
@@ -35,8 +36,7 @@ class MixedCodec(Codec):
         return self.encode_weighed(matrix, np.square(matrix).sum(axis=1))
 
     def encode_weighed(self, matrix: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-        heads = np.zeros(len(matrix), bool)
-        heads[np.argsort(-weights, kind="stable")[: self._heads(len(matrix))]] = True
+        heads = heads_of(weights, self.share)
         first, second = matrix[heads], matrix[~heads]
         head_scales, tail_scales = grid.scales(first, self.head), grid.scales(second, self.tail)
         return {
@@ -67,7 +67,7 @@ class MixedCodec(Codec):
         }
 
     def nbytes(self, rows: int, columns: int) -> int:
-        heads = self._heads(rows)
+        heads = share_of(rows, self.share)
         head, tail = (packed_bytes(columns, bits) for bits in (self.head, self.tail))
         return -(-rows // 8) + heads * head + (rows - heads) * tail + 4 * columns
 
@@ -81,9 +81,6 @@ class MixedCodec(Codec):
         return grid.codes_fault(arrays["head_codes"], columns, self.head) or grid.codes_fault(
             arrays["tail_codes"], columns, self.tail
         )
-
-    def _heads(self, rows: int) -> int:
-        return -(-rows * self.share // 100)
 
     def _marks(self, arrays: Arrays) -> np.ndarray:
         return np.unpackbits(arrays["heads"], bitorder="little")[: self.shape(arrays)[0]].astype(bool)

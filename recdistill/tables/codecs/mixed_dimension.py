@@ -13,7 +13,7 @@ import numpy as np
 from recdistill.tables.codecs.base import Arrays, Codec, Layout, half
 from recdistill.tables.codecs.floats import Float16Codec
 from recdistill.tables.codecs.grid import GridCodec
-from recdistill.tables.codecs.marks import marked, marks_bytes, unmarked
+from recdistill.tables.codecs.marks import heads_of, marked, marks_bytes, share_of, unmarked
 
 BLOCK = 65_536
 """Rows that are held in double precision at once."""
@@ -40,8 +40,7 @@ class MixedDimensionCodec(Codec):
         return self.encode_weighed(matrix, np.square(matrix).sum(axis=1))
 
     def encode_weighed(self, matrix: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-        heads = np.zeros(len(matrix), bool)
-        heads[np.argsort(-weights, kind="stable")[: self.heads(len(matrix))]] = True
+        heads = heads_of(weights, self.share)
         return self.split(matrix, heads, half(_directions(matrix[~heads], self._few(matrix.shape[1])), "projection"))
 
     def split(self, matrix: np.ndarray, heads: np.ndarray, projection: np.ndarray) -> dict[str, np.ndarray]:
@@ -72,7 +71,7 @@ class MixedDimensionCodec(Codec):
         return {**arrays, "heads": marked(marks), **_named("tail", more)}
 
     def nbytes(self, rows: int, columns: int) -> int:
-        heads, few = self.heads(rows), self._few(columns)
+        heads, few = share_of(rows, self.share), self._few(columns)
         tables = self.inner.nbytes(heads, columns) + self.inner.nbytes(rows - heads, few)
         return marks_bytes(rows) + tables + 2 * few * columns
 
@@ -87,10 +86,6 @@ class MixedDimensionCodec(Codec):
         if len(arrays["heads"]) != marks_bytes(rows) or int(self._marks(arrays).sum()) != count:
             return f"'heads' must mark {count} of {rows} rows"
         return self.inner.fault(_of("head", arrays)) or self.inner.fault(_of("tail", arrays))
-
-    def heads(self, rows: int) -> int:
-        """Of so many rows those with all dimensions."""
-        return -(-rows * self.share // 100)
 
     def _few(self, columns: int) -> int:
         return min(self.few, columns)
