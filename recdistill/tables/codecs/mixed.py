@@ -11,7 +11,7 @@ import numpy as np
 
 from recdistill.tables.codecs import grid
 from recdistill.tables.codecs.base import Arrays, Codec, Layout
-from recdistill.tables.codecs.marks import heads_of, share_of
+from recdistill.tables.codecs.marks import heads_of, marked, marks_bytes, places, share_of, unmarked
 from recdistill.tables.codecs.packing import packed_bytes
 
 
@@ -40,7 +40,7 @@ class MixedCodec(Codec):
         first, second = matrix[heads], matrix[~heads]
         head_scales, tail_scales = grid.scales(first, self.head), grid.scales(second, self.tail)
         return {
-            "heads": np.packbits(heads, bitorder="little"),
+            "heads": marked(heads),
             "head_codes": grid.codes(first, head_scales, self.head),
             "tail_codes": grid.codes(second, tail_scales, self.tail),
             "head_scales": head_scales,
@@ -48,9 +48,7 @@ class MixedCodec(Codec):
         }
 
     def decode(self, arrays: Arrays, index: np.ndarray | slice) -> np.ndarray:
-        heads = self._marks(arrays)
-        place = np.where(heads, np.cumsum(heads), np.cumsum(~heads)) - 1
-        heads, place = heads[index], place[index]
+        heads, place = places(arrays["heads"], self.shape(arrays)[0], index)
         rows = np.empty((len(place), self.columns(arrays)), np.float32)
         for some, part, bits in ((heads, "head", self.head), (~heads, "tail", self.tail)):
             rows[some] = grid.decode(arrays[f"{part}_codes"][place[some]], arrays[f"{part}_scales"], bits)
@@ -62,25 +60,25 @@ class MixedCodec(Codec):
         marks = np.append(self._marks(arrays), np.zeros(len(matrix), bool))
         return {
             **arrays,
-            "heads": np.packbits(marks, bitorder="little"),
+            "heads": marked(marks),
             "tail_codes": np.concatenate([arrays["tail_codes"], more]),
         }
 
     def nbytes(self, rows: int, columns: int) -> int:
         heads = share_of(rows, self.share)
         head, tail = (packed_bytes(columns, bits) for bits in (self.head, self.tail))
-        return -(-rows // 8) + heads * head + (rows - heads) * tail + 4 * columns
+        return marks_bytes(rows) + heads * head + (rows - heads) * tail + 4 * columns
 
     def shape(self, arrays: Arrays) -> tuple[int, int]:
         return len(arrays["head_codes"]) + len(arrays["tail_codes"]), self.columns(arrays)
 
     def fault(self, arrays: Arrays) -> str | None:
         rows, columns = self.shape(arrays)
-        if len(arrays["heads"]) != -(-rows // 8) or int(self._marks(arrays).sum()) != len(arrays["head_codes"]):
+        if len(arrays["heads"]) != marks_bytes(rows) or int(self._marks(arrays).sum()) != len(arrays["head_codes"]):
             return f"'heads' must mark {len(arrays['head_codes'])} of {rows} rows"
         return grid.codes_fault(arrays["head_codes"], columns, self.head) or grid.codes_fault(
             arrays["tail_codes"], columns, self.tail
         )
 
     def _marks(self, arrays: Arrays) -> np.ndarray:
-        return np.unpackbits(arrays["heads"], bitorder="little")[: self.shape(arrays)[0]].astype(bool)
+        return unmarked(arrays["heads"], self.shape(arrays)[0])

@@ -13,7 +13,7 @@ import numpy as np
 from recdistill.tables.codecs.base import Arrays, Codec, Layout, half
 from recdistill.tables.codecs.floats import Float16Codec
 from recdistill.tables.codecs.grid import GridCodec
-from recdistill.tables.codecs.marks import heads_of, marked, marks_bytes, share_of, unmarked
+from recdistill.tables.codecs.marks import heads_of, marked, marks_bytes, places, share_of, unmarked
 
 BLOCK = 65_536
 """Rows that are held in double precision at once."""
@@ -49,11 +49,7 @@ class MixedDimensionCodec(Codec):
         return {"heads": marked(heads), **_named("head", head), **_named("tail", tail), "projection": projection}
 
     def decode(self, arrays: Arrays, index: np.ndarray | slice) -> np.ndarray:
-        heads = self._marks(arrays)
-        counts = np.cumsum(heads)[index]  # of those with all dimensions, up to each row
-        rows_up_to = np.arange(1, len(heads) + 1)[index]
-        heads = heads[index]
-        place = np.where(heads, counts, rows_up_to - counts) - 1
+        heads, place = places(arrays["heads"], self.shape(arrays)[0], index)
         rows = np.zeros((len(place), self.columns(arrays)), np.float32)
         rows[heads] = self.inner.decode(_of("head", arrays), place[heads])
         few = self.inner.decode(_of("tail", arrays), place[~heads])
