@@ -35,12 +35,12 @@ class GridCodes(nn.Module):
         return CodedTable(self.codec, {"codes": packed(whole, steps, self.bits), "scales": stored(steps)})
 
 
-def decoded(rows: Tensor, steps: Tensor, bits: int) -> Tensor:
-    """(m, d): the grid's points below which `rows` lie; `steps` broadcast to them, and one of 0 stands for values that
-    are lost."""
+def decoded(rows: Tensor, steps: Tensor, bits: int | Tensor) -> Tensor:
+    """(m, d): the grid's points below which `rows` lie; `steps` and `bits` broadcast to them, and a step of 0 stands
+    for values that are lost."""
     half_range = 2 ** (bits - 1)
-    whole = (rows / torch.where(steps > 0, steps, 1.0)).floor().clamp(-half_range, half_range - 1)
-    return (whole + 0.5) * steps
+    whole = (rows / torch.where(steps > 0, steps, 1.0)).floor_().clamp_(-half_range, half_range - 1)
+    return whole.add_(0.5).mul_(steps)
 
 
 def packed(rows: Tensor, steps: Tensor, bits: int) -> np.ndarray:

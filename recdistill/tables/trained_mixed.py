@@ -28,10 +28,10 @@ class MixedGrid(nn.Module):
 
     def forward(self, rows: Tensor, whole: Tensor, items: Tensor | None = None) -> Tensor:
         """What `rows` (m, d), those of `items` (m,) or all, are served as; the gradient goes straight through."""
-        heads, plain = self.heads if items is None else self.heads[items], rows.detach()
+        heads = self.heads if items is None else self.heads[items]
         first, second = self._steps(whole.detach())
-        of_head, of_tail = decoded(plain, first, self.head), decoded(plain, second, self.tail)
-        return straight_through(rows, torch.where(heads[:, None], of_head, of_tail))
+        bits = torch.where(heads, self.head, self.tail)[:, None]
+        return straight_through(rows, decoded(rows.detach(), torch.where(heads[:, None], first, second), bits))
 
     @torch.no_grad()
     def export(self, whole: Tensor) -> CodedTable:
@@ -47,9 +47,12 @@ class MixedGrid(nn.Module):
 
     def _steps(self, whole: Tensor) -> tuple[Tensor, Tensor]:
         """(d,) each, float32 that half floats hold; 0 where there are no such rows."""
-        parts = ((whole[self.heads], self.head), (whole[~self.heads], self.tail))
-        squares = ((rows.square().sum(0) / max(1, len(rows)), bits) for rows, bits in parts)
-        first, second = ((grid.STEPS[bits] * mean.sqrt()).half().float() for mean, bits in squares)
+        kinds = torch.stack((self.heads, ~self.heads)).to(whole.dtype)
+        means = (kinds @ whole.square()) / kinds.sum(1, keepdim=True).clamp(min=1)
+        first, second = (
+            (grid.STEPS[bits] * mean.sqrt()).half().float()
+            for mean, bits in zip(means, (self.head, self.tail), strict=True)
+        )
         return first, second
 
 
