@@ -18,6 +18,7 @@ from recdistill.errors import ConfigError
 from recdistill.models.svd_cut import teacher_svd
 from recdistill.registry import Registry
 from recdistill.serving.scorers import BagScorer, EnsembleScorer, RerankedScorer, Scorer
+from recdistill.tables.codec_names import MIXED, WITH_STEPS
 from recdistill.tables.codecs import CodedTable
 
 PLAIN = ("fp16", "int8", "int4", "int3", "int2", "binary")
@@ -26,6 +27,8 @@ COARSE = ("int8", "int4", "int3", "int2")
 """With which something else is combined."""
 PARTS = (64, 48, 32, 24, 16, 12, 8, 6, 4)
 """Bytes of a product-quantised row."""
+SHARES = (75, 50, 25)
+"""Percent of the rows that are left where rows are pruned."""
 KEPT = (64, 48, 32, 24, 16, 12, 8, 6, 4, 2)
 """Values of a sparse row."""
 CAST_TO = "int4"
@@ -103,6 +106,13 @@ def dimensions(sources: Sources, limit: int) -> Iterator[Rival]:
                     yield Rival(small, f"{whose}, {dim} of {scorer.dimension} dimensions, {codec}")
 
 
+def rows(sources: Sources, limit: int) -> Iterator[Rival]:
+    """The rows of the least popular items pruned, which their biases rank; the others in half floats or fewer bits."""
+    for scorer, whose in _all(sources):
+        for share in SHARES:
+            yield from _first(scorer, [f"{codec}_dims{share}_0" for codec in ("fp16", *WITH_STEPS)], limit, whose)
+
+
 def magnitude(sources: Sources, limit: int) -> Iterator[Rival]:
     """The largest values of each row, in half floats with their columns."""
     for scorer, whose in _all(sources):
@@ -112,7 +122,7 @@ def magnitude(sources: Sources, limit: int) -> Iterator[Rival]:
 RIVALS: Registry[Way] = Registry("way to a small model")
 for _name, _way in (
     ("svd", svd), ("svd_cast", svd_cast), ("teacher_cast", teacher_cast), ("student_cast", student_cast),
-    ("product", product), ("pruned_dimensions", dimensions), ("pruned_values", magnitude),
+    ("product", product), ("pruned_dimensions", dimensions), ("pruned_rows", rows), ("pruned_values", magnitude),
 ):  # fmt: skip
     RIVALS.register(_name, _way)
 
@@ -142,7 +152,8 @@ def _cut(sources: Sources, limit: int, codecs: tuple[str, ...]) -> Iterator[Riva
 
 
 def _cast(scorer: BagScorer, limit: int, whose: str) -> Iterator[Rival]:
-    yield from _first(scorer, list(PLAIN), limit, whose)
+    for codecs in (PLAIN, MIXED):
+        yield from _first(scorer, list(codecs), limit, whose)
 
 
 def _first(scorer: BagScorer, codecs: list[str], limit: int, whose: str) -> Iterator[Rival]:

@@ -13,7 +13,7 @@ from recdistill.errors import ConfigError
 from recdistill.models.base import valid_ndcg
 from recdistill.models.two_tower import TwoTower
 from recdistill.registry import nearest
-from recdistill.tables.codec_names import names_to_train, trained_through
+from recdistill.tables.codec_names import MIXED, names_to_train, trained_through
 
 if TYPE_CHECKING:
     from recdistill.data.interactions import HeldOut, Interactions
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recdistill.knowledge.store import Knowledge
     from recdistill.training.progress import Progress
 
-COMPARED = ("int8", "int4", "int3", "int2", "binary")
+COMPARED = ("int8", "int4", *MIXED, "int2", "binary")
 SHORT = 0.3
 """Share of the epochs of a training that only compares shapes."""
 FEW_USERS = 10_000

@@ -13,6 +13,7 @@ DASHES = {
     "svd_cast": (0, (4, 2)),
     "product": (0, (1, 1.5)),
     "pruned_dimensions": (0, (4, 2)),
+    "pruned_rows": (0, (5, 1.5, 1, 1.5)),
     "pruned_values": (0, (6, 1.5)),
 }
 NEAR = 0.93

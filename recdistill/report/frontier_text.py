@@ -19,12 +19,13 @@ LABELS = {
     "student_cast": "distilled in floats, cast",
     "product": "product-quantised",
     "pruned_dimensions": "dimensions pruned, cast",
+    "pruned_rows": "rare items' vectors pruned, cast",
     "pruned_values": "values pruned",
 }
 SHORT = {
     "distilled": "distilled", "alone": "alone", "svd": "SVD", "svd_cast": "SVD, cast", "teacher_cast": "teacher, cast",
     "student_cast": "student, cast", "product": "PQ", "pruned_dimensions": "pruned dims",
-    "pruned_values": "pruned values",
+    "pruned_rows": "pruned items", "pruned_values": "pruned values",
 }  # fmt: skip
 IMPOSSIBLE = "impossible"
 

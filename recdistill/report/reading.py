@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ Report = Mapping[str, Any]
 
 PRINCIPAL = ("teacher", "student", "student_alone", "teacher_svd")
 _BITS = {"fp16": 16, "int8": 8, "int4": 4, "int3": 3, "int2": 2, "binary": 1}
-_CODECS = {codec: f"{bits} bits a number" if bits > 1 else "1 bit a number" for codec, bits in _BITS.items()}
+_MIXED = re.compile(r"mixed(?P<share>\d+)_(?P<head>\d)_(?P<tail>\d)")
 _ABOUT = {
     "teacher": "the large model",
     "student": "small, learned from the teacher",
@@ -126,15 +127,25 @@ def _entry(report: Report, name: str, data: Mapping[str, Any]) -> Entry:
     about = _ABOUT.get(name) or (MODELS[name].about if name in MODELS else "")
     text = str(data.get("label") or _named(name))
     if role == "compressed":
-        codec = name.rpartition("_")[2]
         made_from = str(_named(str(parent)))
-        about = f"the {made_from} in {_CODECS[codec]}" if codec in _CODECS else f"made from the {made_from}"
+        held = _bits(name.removeprefix(f"{parent}_"))
+        about = f"made from the {made_from}" if held is None else f"the {made_from} in {held}"
         chosen = data.get("chosen") or {}
-        if {"dim", "codec"} <= chosen.keys() and chosen["codec"] in _CODECS:
+        if {"dim", "codec"} <= chosen.keys() and (held := _bits(chosen["codec"])) is not None:
             what = "speed" if data.get("promised") else "size"
-            about = f"made for its {what}: d={chosen['dim']}, trained through {_CODECS[chosen['codec']]}"
+            about = f"made for its {what}: d={chosen['dim']}, trained through {held}"
         text = str(data.get("label") or name.replace("_", " "))
     return Entry(name=name, label=text, about=about, role=role, data=data, over_seeds=len(seeds(report)) > 1)
+
+
+def _bits(codec: str) -> str | None:
+    """In words what a number takes; None of a codec that does not store numbers one by one."""
+    if mixed := _MIXED.fullmatch(codec):
+        popular = f"{mixed['head']} bits a number for the {mixed['share']} % most popular items"
+        return f"{popular}, {mixed['tail']} for others"
+    if codec not in _BITS:
+        return None
+    return f"{_BITS[codec]} bits a number" if _BITS[codec] > 1 else "1 bit a number"
 
 
 def _parent(name: str) -> str | None:

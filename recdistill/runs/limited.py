@@ -70,7 +70,9 @@ def within(
         inputs |= {**large, "candidates": DISTILLED_IN_LARGE} if large else {}
     if (seeds := deciding_seeds(part.valid)) > 1:
         inputs["seeds"] = seeds
-    if effort != Effort():
+    if effort == Effort():
+        inputs["codecs"] = list(effort.codecs)
+    else:
         inputs |= {"effort": to_mapping(effort), "served": part.final}
     return workshop.run.step("budget", VERSIONS["budget"], inputs, build)
 

@@ -52,7 +52,7 @@ VERSIONS = {
     "budget": 2,
     "shapes": 1,
     "searched": 2,
-    "rival": 3,
+    "rival": 4,
     "evaluate": 1,
     "cold_items": 1,
     "footprint": 2,

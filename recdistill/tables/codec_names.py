@@ -13,6 +13,8 @@ BITS = {"int4": 4, "int3": 3, "int2": 2, "binary": 1}
 WITH_STEPS = tuple(BITS)
 TRAINED_CODECS = ("fp16", "int8", *BITS)
 """That students for a limit are made of unless others are named, from the most precise to the smallest."""
+MIXED = ("mixed40_4_2", "mixed40_4_1", "mixed20_4_1")
+"""More bits for popular items than for the others: what a list is made of, and most histories."""
 _NOT_THROUGH = (Float32Codec, SparseCodec, MarkedHalfCodec, MarkedGridCodec)
 """Floats as they are; and what keeps some values of a row, which pruning in training makes (`tables.pruned`)."""
 

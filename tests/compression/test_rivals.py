@@ -15,6 +15,7 @@ from recdistill.models.two_tower import TwoTower
 from recdistill.serving.bag import BagScorer
 from recdistill.serving.ensemble import EnsembleScorer
 from recdistill.serving.histories import Histories
+from recdistill.tables.codec_names import MIXED
 from recdistill.tables.codecs import CodedTable
 from tests.models.conftest import N_ITEMS, draw_log
 
@@ -100,3 +101,20 @@ def test_a_student_that_casts_well_is_a_source_of_every_way_that_casts(log: Inte
     for way in RIVALS:
         whats = [rival.what for rival in RIVALS[way](twin, 20_000)]
         assert len(set(whats)) == len(whats)
+
+
+def test_casts_may_give_popular_items_more_bits(sources: Sources) -> None:
+    whats = [rival.what for rival in RIVALS["teacher_cast"](sources, 20_000)]
+    assert whats == ["d=32, fp16", f"d=32, {MIXED[0]}"]
+    few = list(RIVALS["teacher_cast"](sources, 430))
+    assert [rival.what for rival in few] == ["d=32, int2", "d=32, mixed20_4_1"]
+
+
+def test_pruned_rows_are_those_of_the_least_popular(sources: Sources, log: Interactions) -> None:
+    found = {rival.what: rival.scorer for rival in RIVALS["pruned_rows"](sources, 20_000)}
+    assert {"teacher, d=32, fp16_dims75_0", "student, d=16, fp16_dims25_0"} <= set(found)
+    small = found["student, d=16, fp16_dims25_0"]
+    assert isinstance(small, BagScorer) and small.item_table is not None
+    left = np.flatnonzero(small.item_table.matrix().any(axis=1))
+    counts = np.bincount(log.csr().indices, minlength=N_ITEMS)
+    assert len(left) == -(-N_ITEMS // 4) and counts[left].min() >= np.delete(counts, left).max()
