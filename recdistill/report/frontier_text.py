@@ -19,7 +19,7 @@ LABELS = {
     "student_cast": "distilled in floats, cast",
     "product": "product-quantised",
     "pruned_dimensions": "dimensions pruned, cast",
-    "pruned_rows": "rare items' vectors pruned, cast",
+    "pruned_rows": "vectors of rare items pruned, cast",
     "pruned_values": "values pruned",
 }
 SHORT = {
