@@ -32,7 +32,7 @@ MEASURED = ("points", "comparisons", "verdicts", "seconds", "teacher", "two_towe
 ENSEMBLE = ("teacher.kind=ensemble", "teacher.members=two_tower,ease", "baselines=two_tower,popularity")
 QUICK = ("search.trials=1", "baselines=popularity", "compress=int8")
 """The run's own float student is not what is measured here."""
-CHEAP = ("search.codecs=int8,int4,int2", "search.finalists=1", "search.candidates=1")
+CHEAP = ("search.codecs=int4,mixed40_4_2,mixed20_4_1", "search.finalists=1", "search.candidates=1")
 """Three short trainings decide, of the distilled and of the alone alike; each is then trained once as a whole."""
 
 
@@ -50,7 +50,7 @@ PLANS = {
     "ml-1m-lcfn": Plan(("30kB", "60kB", "125kB", "250kB"), 3, teacher="ensemble"),
     "lastfm-lightgcn": Plan(("50kB", "100kB", "200kB", "400kB"), 3),
     "amazon-book-kgat": Plan(("1MB", "4MB"), 1, CHEAP),
-    SAMPLE: Plan(("240kB", "960kB"), 1, ("search.codecs=int4,int3,int2", "search.candidates=1")),
+    SAMPLE: Plan(("240kB", "960kB"), 1, ("search.candidates=1",)),
 }
 OTHER = Plan(("20kB", "60kB"), 1)
 
