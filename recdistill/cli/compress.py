@@ -39,8 +39,8 @@ def main(options: argparse.Namespace) -> int:
     import json
 
     from recdistill.compression.limits import Search
-    from recdistill.compression.sizes import budget_name, size_in_bytes
-    from recdistill.compression.times import time_in_seconds, time_name
+    from recdistill.compression.sizes import budget_name, parsed_size, size_in_bytes
+    from recdistill.compression.times import parsed_time, time_in_seconds, time_name
     from recdistill.errors import ConfigError
     from recdistill.report.findings import gain, promise
     from recdistill.report.table import comparison_table
@@ -52,8 +52,14 @@ def main(options: argparse.Namespace) -> int:
     if not options.budget and not options.latency:
         raise ConfigError("compress: give --budget 125kB, --latency 50us, or both")
     for budget in options.budget:
+        if parsed_time(budget) is not None:
+            raise ConfigError(
+                f"compress: --budget {budget} is a time, and a budget is in bytes; give --latency {budget}"
+            )
         size_in_bytes(budget)
     for latency in options.latency:
+        if parsed_size(latency) is not None:
+            raise ConfigError(f"compress: --latency {latency} is a size; give --budget {latency}")
         time_in_seconds(latency)
     if (options.search is not None and not options.search > 0) or (options.trials is not None and options.trials < 1):
         raise ConfigError("compress: give --search minutes above 0, --trials at least 1")

@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options, error, f"{error.filename or 'the disk'}: {error.strerror}; free space or choose another folder"
         )
     except KeyboardInterrupt as error:
-        _refuse(options, error, "stopped; the same command goes on from the last whole step")
+        _refuse(options, error, "stopped; the same command goes on from what is done")
         return 130
 
 

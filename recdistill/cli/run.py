@@ -58,10 +58,12 @@ def execute(config: object, out: Path, *, quiet: bool) -> int:
     student = out / "artifacts" / "student"
     print(f"Student    {student}")
     print("\nTry next")
+    tenth = max(1, round(report["models"]["student"]["bytes"] / 10_000))
     for line, what in (
         (f"recommend {student} --k 5", "recommendations for a history that you give"),
         (f"serve {student}", "the same over HTTP"),
         (f"doctor {student}", "check the folder and its bytes"),
+        (f"compress {out} --budget {tenth}kB", "the best student in a tenth of its bytes"),
     ):
         print(f"  recdistill {line:{len(str(student)) + 18}}{what}")
     return 0

@@ -139,6 +139,8 @@ class Trials:
     seed: int = 0
     device: str = "auto"
     progress: Progress | None = None
+    name: str = "student"
+    """As what is tried is told of."""
 
     def best(self, limit: int) -> Found:
         """The best within `limit` bytes. Raises ConfigError, before anything is trained, where nothing fits."""
@@ -152,6 +154,7 @@ class Trials:
         finalists = FINALISTS if asked is None else asked
         sure = deciding_seeds(self.valid) == 1 or asked is not None
         share = SHORT if sure and len(fitting) > finalists else 1.0
+        self._say(_plan(fitting, share, finalists, deciding_seeds(self.valid), len(others)))
         compared = [self._run(shape, first, share) for shape in fitting]
         left = sorted(compared, key=lambda one: -one.tried.valid)[:finalists]
         if share < 1:
@@ -174,12 +177,20 @@ class Trials:
         others = [replace(self, seed=self.seed + place) for place in range(1, deciding_seeds(self.valid))]
         for one in runs:
             if others and not one.tried.by_seed:
-                again = (other.trained(one.tried.settings)[1].valid for other in others)
-                values = (one.tried.valid, *again)
+                again = [other.trained(one.tried.settings)[1] for other in others]
+                for other, tried in zip(others, again, strict=True):
+                    self._say(_outcome(tried, other.seed))
+                values = (one.tried.valid, *(tried.valid for tried in again))
                 one.tried = replace(one.tried, valid=statistics.fmean(values), by_seed=values)
 
     def _run(self, shape: Shape, settings: Settings, share: float) -> _Run:
-        return _Run(shape, settings, *self._train(shape, settings, share))
+        student, tried = self._train(shape, settings, share)
+        self._say(_outcome(tried, self.seed))
+        return _Run(shape, settings, student, tried)
+
+    def _say(self, text: str) -> None:
+        if self.progress is not None:
+            self.progress.say(f"- {self.name}: {text}")
 
     def _candidates(self) -> list[Settings]:
         """Without what is given, each once."""
@@ -218,3 +229,29 @@ def deciding_seeds(valid: HeldOut) -> int:
 
 def _found(best: _Run, tried: Sequence[_Run]) -> Found:
     return Found(best.student, best.tried.settings, tuple(one.tried for one in tried))
+
+
+def _plan(fitting: Sequence[Shape], share: float, finalists: int, seeds: int, others: int) -> str:
+    """What is trained, told before."""
+    left, of_all = min(finalists, len(fitting)), ", ".join(map(str, fitting))
+    parts = [f"tries {of_all}" + (f", each for {share:.0%} of the epochs" if share < 1 else "")]
+    count = len(fitting)
+    if share < 1:
+        parts.append(f"the best {left} to the end")
+        count += left
+    if seeds > 1 and left > 1:
+        parts.append(f"the best {left} with {seeds - 1} more seeds")
+        count += left * (seeds - 1)
+    if others:
+        parts.append(f"the best with {others} other settings")
+        count += others
+    return f"{'; '.join(parts)}: {count} trainings" + (" or a few more" if seeds > 1 and others else "")
+
+
+def _outcome(tried: Tried, seed: int) -> str:
+    """What a training was and reached."""
+    told = tried.settings
+    named = (("label_share", "label share"), ("history_dropout", "dropout"), ("learning_rate", "rate"))
+    settings = "".join(f", {word} {told[name]:g}" for name, word in named if told.get(name) is not None)
+    part = f", {tried.epochs_share:.0%} of the epochs" if tried.epochs_share < 1 else ""
+    return f"{told['codec']}, d={told['dim']}{settings}, seed {seed}{part}: NDCG@20 on valid {tried.valid:.4f}"

@@ -157,7 +157,7 @@ def trials_of(
         methods, name = distil.methods_for(TwoTower(**{**settings, "user_id": False}), known), f"student {limit}"
     return Trials(
         train, part.valid, known, settings, methods, effort=config.search.effort(), served=part.final,
-        device=workshop.device, progress=workshop.progress.named(name),
+        device=workshop.device, progress=workshop.progress.named(name), name=name,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from recdistill.errors import ConfigError
 from recdistill.knowledge.store import Knowledge
 from recdistill.models.base import valid_ndcg
 from recdistill.models.two_tower import TwoTower
+from recdistill.training.progress import NullProgress
 from tests.models.test_two_tower import blocks
 
 GIVEN: dict[str, Any] = {"epochs": 20, "batch_users": 32}
@@ -51,9 +53,27 @@ def found(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> Found:
         return Trials(*log, knowledge, GIVEN).best(LIMIT)
 
 
+class Heard(NullProgress):
+    """What was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def named(self, name: str, seed: int | None = None) -> NullProgress:
+        return NullProgress()
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
 @pytest.fixture(scope="module")
-def found_by_few(log: tuple[Interactions, HeldOut], knowledge: Knowledge) -> Found:
-    return Trials(*log, knowledge, GIVEN).best(LIMIT)
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture(scope="module")
+def found_by_few(log: tuple[Interactions, HeldOut], knowledge: Knowledge, heard: Heard) -> Found:
+    return Trials(*log, knowledge, GIVEN, progress=heard).best(LIMIT)
 
 
 def test_the_student_is_the_best_on_valid_of_those_trained_to_the_end(
@@ -177,3 +197,31 @@ def test_an_effort_that_is_none_is_refused(given: dict[str, Any], said: str) -> 
 def test_a_budget_that_nothing_fits_is_refused_before_anything_is_trained(log: tuple[Interactions, HeldOut]) -> None:
     with pytest.raises(ConfigError, match="the smallest student of 30 items takes"):
         Trials(*log, None, {"epochs": 10**9}).best(50)
+
+
+def test_what_is_to_be_trained_is_told_before_and_each_training_with_what_it_reached(
+    log: tuple[Interactions, HeldOut], knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "FEW_USERS", len(log[1]))
+    heard, effort = Heard(), Effort(codecs=("int4", "int2", "binary"), finalists=1, candidates=2)
+    trials = Trials(*log, knowledge, GIVEN, effort=effort, progress=heard, name="student 600B")
+    found = trials.best(LIMIT)
+    plan, *lines = heard.lines
+    shapes = ", ".join(f"{one.settings['codec']}, d={one.settings['dim']}" for one in found.tried[:3])
+    assert plan == (
+        f"- student 600B: tries {shapes}, each for 30% of the epochs; the best 1 to the end; "
+        "the best with 1 other settings: 5 trainings"
+    )
+    assert len(lines) == len(found.tried) == 5
+    for line, one in zip(lines, found.tried, strict=True):
+        assert line.startswith(f"- student 600B: {one.settings['codec']}, d={one.settings['dim']}, ")
+        assert line.endswith(
+            f", seed 0{', 30% of the epochs' * (one.epochs_share < 1)}: NDCG@20 on valid {one.valid:.4f}"
+        )
+
+
+def test_where_few_users_decide_the_plan_counts_the_seeds(found_by_few: Found, heard: Heard) -> None:
+    plan, *lines = heard.lines
+    count = int(re.search(r": (\d+) trainings or a few more$", plan)[1])  # type: ignore[index]
+    assert f"the best {FINALISTS} with {SEEDS - 1} more seeds" in plan
+    assert count <= len(lines) <= count + SEEDS - 1 and len(lines) >= len(found_by_few.tried)

@@ -73,6 +73,10 @@ def test_compress_wants_a_limit_and_a_time_written_like_one(before: Path, capsys
     assert "give --budget 125kB, --latency 50us, or both" in capsys.readouterr().err
     assert compress(before, "--latency", "fast") == 2
     assert "latency 'fast': write it like '50us'" in capsys.readouterr().err
+    assert compress(before, "--latency", "20kB") == 2
+    assert "--latency 20kB is a size; give --budget 20kB" in capsys.readouterr().err
+    assert compress(before, "--budget", "50us") == 2
+    assert "--budget 50us is a time, and a budget is in bytes; give --latency 50us" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("valid", [True, False])
