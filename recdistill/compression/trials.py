@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from recdistill.training.progress import Progress
 
 COMPARED = ("int8", "int4", *MIXED, "int2", "binary")
-"""Of the mixed, NDCG@20 on valid, seed 0: ml-1m, 60 kB, 40 % of the rows in 4 bits and the others in 1 .2719, 2 bits for
-all .2687; 15,000 users of amazon-book, 240 kB, short trainings, 20 % in 4 bits and the others in 1 .0976, 4 bits for
-all .0891."""
+"""Of the mixed, NDCG@20 on valid, seed 0: ml-1m, 60 kB, 40 % of the rows in 4 bits, the others in 1 .2719, 2 bits
+for all .2687; 15,000 users of amazon-book, 240 kB, short trainings, 20 % in 4 bits, the others in 1 .0976, 4 bits
+for all .0891."""
 SHORT = 0.3
 """Share of the epochs of a training that only compares shapes."""
 FEW_USERS = 10_000
