@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from recdistill.models.registry import MODELS
 from recdistill.report import figures
+from recdistill.tables.codecs import CODECS
+from recdistill.tables.codecs.mixed import MixedCodec
 
 Report = Mapping[str, Any]
 
 PRINCIPAL = ("teacher", "student", "student_alone", "teacher_svd")
 _BITS = {"fp16": 16, "int8": 8, "int4": 4, "int3": 3, "int2": 2, "binary": 1}
-_MIXED = re.compile(r"mixed(?P<share>\d+)_(?P<head>\d)_(?P<tail>\d)")
 _ABOUT = {
     "teacher": "the large model",
     "student": "small, learned from the teacher",
@@ -140,9 +140,8 @@ def _entry(report: Report, name: str, data: Mapping[str, Any]) -> Entry:
 
 def _bits(codec: str) -> str | None:
     """In words what a number takes; None of a codec that does not store numbers one by one."""
-    if mixed := _MIXED.fullmatch(codec):
-        popular = f"{mixed['head']} bits a number for the {mixed['share']} % most popular items"
-        return f"{popular}, {mixed['tail']} for others"
+    if codec in CODECS and isinstance(mixed := CODECS[codec], MixedCodec):
+        return f"{mixed.head} bits a number for the {mixed.share} % most popular items, {mixed.tail} for others"
     if codec not in _BITS:
         return None
     return f"{_BITS[codec]} bits a number" if _BITS[codec] > 1 else "1 bit a number"
