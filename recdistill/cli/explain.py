@@ -10,11 +10,20 @@ HELP = "say in five lines what the default does, and why; for a log if one is gi
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("default",), help="what is explained")
+    parser.add_argument("what", type=_what, metavar="default", help="what is explained")
     parser.add_argument("--dim", type=int, default=32, metavar="D", help="of the student (default %(default)s)")
     add_log_arguments(parser)
     add_filter_arguments(parser)
     add_split_arguments(parser)
+
+
+def _what(word: str) -> str:
+    if word != "default":
+        raise argparse.ArgumentTypeError(
+            f"{word!r}: only default can be explained here. Why a model names an item say Recommender.load({word!r})"
+            ".explain(…) in Python and POST /explain of `recdistill serve`"
+        )
+    return word
 
 
 def main(options: argparse.Namespace) -> int:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 from recdistill import __version__
@@ -53,6 +57,10 @@ VERBS = (
 )
 
 
+class _Terminated(KeyboardInterrupt):
+    """Told to stop by SIGTERM."""
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse whose refusals take one line, each by the verb that it is about."""
 
@@ -90,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     options = build_parser().parse_args(words)
     try:
-        return options.main(options) or 0
+        with _orderly_end(options.verb):
+            return options.main(options) or 0
     except RecdistillError as error:
         return _refuse(options, error, str(error))
     except MemoryError as error:
@@ -106,7 +115,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt as error:
         _refuse(options, error, "stopped; the same command goes on from what is done")
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT)
+
+
+@contextmanager
+def _orderly_end(verb: str) -> Iterator[None]:
+    """SIGTERM, as a scheduler sends it, ends a verb as Ctrl-C does; `serve` has its own way."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if verb == "serve" or not ours:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
 
 
 def _unknown(words: Sequence[str]) -> str:

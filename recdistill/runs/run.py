@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -52,7 +53,7 @@ class Run:
         made = [one for one in (self.folder, *self.folder.parents) if not one.exists()]
         try:
             (self.folder / "steps").mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / ".lock").open("w")
+            lock = (self.folder / ".lock").open("a+")
         except OSError as error:
             raise ArtifactError(
                 f"{self.folder}: cannot be written ({error.strerror}); choose another folder"
@@ -61,9 +62,15 @@ class Run:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                lock.seek(0)
+                number = lock.read().strip()
                 raise ConfigError(
-                    f"{self.folder}: another run is working in it; wait until it is done or stop it"
+                    f"{self.folder}: another run is working in it{f' (process {number})' if number else ''}; "
+                    "wait until it is done or stop it"
                 ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
             for pattern in ("*.tmp", "*.old", "*/*.tmp", "steps/*/*.tmp"):
                 for left in self.folder.glob(pattern):
                     shutil.rmtree(left, ignore_errors=True)

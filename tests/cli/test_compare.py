@@ -73,3 +73,9 @@ def test_the_default_is_explained_in_five_lines(tmp_path: Path, capsys: pytest.C
     told = capsys.readouterr().out
     assert told.count("\n") == 5
     assert "120 users" in told and "120 users" not in plain
+
+
+def test_what_else_is_asked_to_be_explained_is_told_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["explain", "runs/mine/artifacts/student"])
+    assert "Recommender.load('runs/mine/artifacts/student').explain" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def test_what_a_killed_run_left_is_swept_up(tmp_path: Path) -> None:
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     with (
         Run(tmp_path / "run").open(),
-        pytest.raises(ConfigError, match="another run is working in it"),
+        pytest.raises(ConfigError, match=rf"another run is working in it \(process {os.getpid()}\)"),
         Run(tmp_path / "run").open(),
     ):
         pass
