@@ -34,7 +34,7 @@ def measure(log: str, budget: str, impossible: str) -> None:
     plan, out = PLANS.get(log, OTHER), WORK / f"compress-{log}"
     settings = [*QUICK, *(ENSEMBLE if plan.teacher == "ensemble" else ())]
     words = [word for one in settings for word in ("--set", one)]
-    run = recdistill("run", "--log", log_path(log), "--split-column", "split", "--out", out, "--quiet", *words)
+    recdistill("run", "--log", log_path(log), "--split-column", "split", "--out", out, "--quiet", *words)
     shutil.rmtree(out / "steps" / "budget", ignore_errors=True)
     before = os.getloadavg()[0]
     done = recdistill("compress", out, "--budget", budget, "--quiet", "--json")
@@ -46,7 +46,7 @@ def measure(log: str, budget: str, impossible: str) -> None:
         f"compress-{log}",
         {
             "asked": {"budget": budget, "settings": settings},
-            "seconds": {"run": run["seconds"], "compress": done["seconds"]},
+            "seconds": done["seconds"],
             "within_minutes": {"minutes": MINUTES, "holds": done["seconds"] <= 60 * MINUTES},
             "load_of_a_minute": load,
             "student": kept,
