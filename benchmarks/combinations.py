@@ -2,8 +2,9 @@
 
     python benchmarks/combinations.py [--log ml-1m-lcfn] [--budgets 125kB 60kB] [--seeds 3] [--cells TEXT …]
 
-The eight students {labels alone, distilled} × {half floats, few bits} × {whole, half of it pruned while training} are
-trained through what they are stored as, each as wide as the budget lets it be. Of each three candidates are trained for
+The eight students {labels alone, distilled} × {half floats, few bits} × {whole, half of it pruned while training}, and
+two whose popular items have more bits than the others, are trained through what they are stored as, each as wide as the
+budget lets it be. Of each three candidates are trained for
 half of the epochs with seed 0; the best on valid is trained to the end with every seed. Beside them wide students in
 floats, alone and distilled, which are quantised, pruned or both after their training, the better of two ways on valid.
 One ensemble of seed 0 teaches. Every figure is kept in combinations-LOG.cells.json beside the result as it is made, and
@@ -33,6 +34,7 @@ from recdistill.data import splits
 from recdistill.evaluation.evaluator import evaluate_scorer
 from recdistill.serving.bag import BagScorer
 from recdistill.serving.scorers import Scorer
+from recdistill.tables.codec_names import MIXED
 
 METRIC = "ndcg@20"
 SHARE, SHORT = 0.5, 0.5
@@ -44,6 +46,7 @@ FORMS: dict[tuple[str, str], tuple[Settings, ...]] = {
     ("floats", "whole"): ({"codec": "fp16"},),
     ("floats", "pruned"): ({"codec": "fp16", "pruned_by": "values"}, {"codec": "fp16", "pruned_by": "dimensions"}),
     ("bits", "whole"): ({"codec": "int4"}, {"codec": "int3"}),
+    ("mixed", "whole"): tuple({"codec": codec} for codec in MIXED[:2]),
     ("bits", "pruned"): ({"codec": "int4", "pruned_by": "values"}, {"codec": "int3", "pruned_by": "dimensions"}),
 }
 CELLS = [(taught, *form) for taught in ("alone", "distilled") for form in FORMS]
@@ -115,7 +118,7 @@ def candidates(taught: str, form: tuple[str, str], n_items: int, limit: int) -> 
 
 
 def trained(bench: Bench, cell: tuple[str, str, str], budget: str, seeds: int) -> dict[str, Any]:
-    """One of the eight."""
+    """One of those that are trained through what they are stored as."""
     taught, *form = cell
     tried = candidates(taught, (form[0], form[1]), bench.split.train.n_items, size_in_bytes(budget))
 
@@ -151,23 +154,28 @@ def afterwards(scorer: BagScorer, limit: int) -> Iterator[tuple[str, str, Scorer
 def converted_students(bench: Bench, taught: str, budget: str, seeds: int) -> dict[str, Any]:
     """By cell: the best way on valid, mean over seeds, that a student in floats is brought within the budget."""
     limit = size_in_bytes(budget)
-    shape = fitting({"codec": "int4"}, bench.split.train.n_items, limit)
-    settings = {"dim": shape["dim"], **(ALONE if taught == "alone" else TAUGHT)[0]}
-
-    def one_seed(seed: int) -> list[Any]:
-        scorer = bench.student(taught, seed, settings).scorer
-        assert isinstance(scorer, BagScorer)
-        ways = [(cell, how, bench.measured(small)) for cell, how, small in afterwards(scorer, limit)]
-        return [*ways, ("before", "floats", bench.measured(scorer))]
-
-    name = f"{budget} {taught} afterwards seed"
-    rows = [bench.once(f"{name} {seed}", lambda seed=seed: one_seed(seed)) for seed in range(seeds)]  # type: ignore[misc]
     found: dict[str, Any] = {}
-    for way in zip(*rows, strict=True):
-        cell, how, _ = way[0]
-        here = {"how": f"d={settings['dim']}, {how}", **summed([one[2] for one in way])}
-        if cell not in found or here["valid"] > found[cell]["valid"]:
-            found[cell] = here
+    for codec in ("int4", *MIXED[:2]):
+        shape = fitting({"codec": codec}, bench.split.train.n_items, limit)
+        settings = {"dim": shape["dim"], **(ALONE if taught == "alone" else TAUGHT)[0]}
+
+        def one_seed(seed: int, codec: str = codec, settings: Settings = settings) -> list[Any]:
+            scorer = bench.student(taught, seed, settings).scorer
+            assert isinstance(scorer, BagScorer)
+            if codec == "int4":
+                ways = list(afterwards(scorer, limit))
+            else:
+                ways = [("mixed whole", codec, converted(scorer, codec, seed=0).scorer)]
+            rows = [(cell, how, bench.measured(small)) for cell, how, small in ways]
+            return [*rows, ("before", "floats", bench.measured(scorer))] if codec == "int4" else rows
+
+        name = f"{budget} {taught} afterwards {'' if codec == 'int4' else codec + ' '}seed"
+        rows = [bench.once(f"{name} {seed}", lambda seed=seed: one_seed(seed)) for seed in range(seeds)]  # type: ignore[misc]
+        for way in zip(*rows, strict=True):
+            cell, how, _ = way[0]
+            here = {"how": f"d={settings['dim']}, {how}", **summed([one[2] for one in way])}
+            if cell not in found or here["valid"] > found[cell]["valid"]:
+                found[cell] = here
     return found
 
 

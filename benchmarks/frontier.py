@@ -28,7 +28,9 @@ KEPT = (
     "budget", "limit", "way", "what", "possible", "bytes", "parameters", "dimension", "valid", "latency_ms",
     "multiply_adds", "bytes_moved", "microjoules",
 )  # fmt: skip
-MEASURED = ("points", "comparisons", "verdicts", "seconds", "teacher", "two_tower")
+MEASURED = ("points", "comparisons", "verdicts", "seconds", "effort", "teacher", "two_tower")
+EFFORT = ("search.codecs=", "search.finalists=", "search.candidates=")
+"""Settings of what is tried within a budget; a result tells them for each of its budgets."""
 ENSEMBLE = ("teacher.kind=ensemble", "teacher.members=two_tower,ease", "baselines=two_tower,popularity")
 QUICK = ("search.trials=1", "baselines=popularity", "compress=int8")
 """The run's own float student is not what is measured here."""
@@ -49,7 +51,7 @@ class Plan:
 PLANS = {
     "ml-1m-lcfn": Plan(("30kB", "60kB", "125kB", "250kB"), 3, teacher="ensemble"),
     "lastfm-lightgcn": Plan(("50kB", "100kB", "200kB", "400kB"), 3),
-    "amazon-book-kgat": Plan(("1MB", "4MB"), 1, CHEAP),
+    "amazon-book-kgat": Plan(("250kB", "1MB", "4MB"), 1, CHEAP),
     SAMPLE: Plan(("240kB", "960kB"), 1, ("search.candidates=1",)),
 }
 OTHER = Plan(("20kB", "60kB"), 1)
@@ -100,7 +102,7 @@ def _size(budget: str) -> int:
 
 
 def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """The result of earlier calls that asked for the same; else an empty one."""
+    """The result of earlier calls that asked for the same run; else an empty one."""
     if path.is_file() and (old := json.loads(path.read_text())).get("asked") == asked:
         return {name: value for name, value in old.items() if name in MEASURED}
     return {}
@@ -115,7 +117,8 @@ def measure(log: str, options: argparse.Namespace) -> None:
     source = sampled() if log == SAMPLE else log if Path(log).is_file() else log_path(log)
     words = [word for one in settings for word in ("--set", one)]
     out = options.run or WORK / f"frontier-{name}"
-    asked = {"seeds": seeds, "settings": settings}
+    effort = [one for one in settings if one.startswith(EFFORT)]
+    asked = {"seeds": seeds, "settings": [one for one in settings if one not in effort]}
     path = RESULTS / f"frontier-{name}.json"
     result = begun(path, asked)
     seconds = result.get("seconds", {})
@@ -128,7 +131,9 @@ def measure(log: str, options: argparse.Namespace) -> None:
         told = json.loads((out / "frontier.json").read_text())
         result = merged(result, told, budget)
         seconds.setdefault(budget, done["seconds"])
-        head = {"log": name, "asked": asked, "data": told["data"], "seconds": seconds, "teacher": told["teacher"]}
+        efforts = result.get("effort", {}) | {budget: effort}
+        head = {"log": name, "asked": asked, "effort": efforts, "data": told["data"], "seconds": seconds}
+        head["teacher"] = told["teacher"]
         models = json.loads((out / "report.json").read_text())["models"]
         if "two_tower" in models:  # the best single teacher beside an ensemble
             head["two_tower"] = {one: models["two_tower"][one] for one in ("bytes", "metrics", "metrics_by_seed")}

@@ -46,6 +46,7 @@ COMBINED = {
     "floats whole": "–",
     "floats pruned": "pruned",
     "bits whole": "quantised",
+    "mixed whole": "quantised, rare items more,",
     "bits pruned": "pruned and quantised",
 }
 """The cells of benchmarks/combinations.py, and what was done in them beside distilling."""
