@@ -6,10 +6,10 @@
     python benchmarks/frontier.py path/to/log.csv --budgets 20kB        # any log; split as `recdistill run` splits it
 
 One `recdistill run`, then one `recdistill frontier` for each budget; after each the result's file is whole, so that
-budgets may be measured in several calls. A call that was stopped goes on where it was, as the commands do; seconds are
-of the calls that ended. Codec, dimension and settings are chosen on valid as `compress` does, rivals with seed 0;
-test only stands beside. A way that can make no model within the bytes is impossible. NDCG@20; differences are over
-users and seeds (two standard errors and the same sign in every seed).
+budgets may be measured in several calls; other seeds than the log's own make a result of their own. A call that was
+stopped goes on where it was, as the commands do; seconds are of the calls that ended. Codec, dimension and settings are
+chosen on valid as `compress` does, rivals with seed 0; test only stands beside. A way that can make no model within the
+bytes is impossible. NDCG@20; differences are over users and seeds (two standard errors, the same sign in every seed).
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
 def measure(log: str, options: argparse.Namespace) -> None:
     plan, name = PLANS.get(log, OTHER), Path(log).stem if Path(log).is_file() else log
     seeds = options.seeds or plan.seeds
+    if seeds != plan.seeds:  # a result of its own
+        name += f"-{seeds}-seeds"
     together = ENSEMBLE if (options.teacher or plan.teacher) == "ensemble" else ()
     settings = [*QUICK, *plan.settings, *together, *options.set]
     split_column = [] if Path(log).is_file() else ["--split-column", "split"]
